@@ -1,0 +1,461 @@
+"""Folders of images: every layout, every kind of file, and one sentence for every mistake."""
+
+import os
+import re
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from tinynet.data import check_broken, folder, image_for_network
+from tinynet.errors import DataError
+
+
+def colourful(width=40, height=30, seed=0):
+    """A smooth picture whose four corners differ, so that turning or mirroring it shows."""
+    y, x = np.mgrid[0:height, 0:width]
+    red, green = x * 255 / max(width - 1, 1), y * 255 / max(height - 1, 1)
+    return Image.fromarray(np.stack([red, green, np.full_like(red, 40 + seed)], axis=-1).astype(np.uint8))
+
+
+def save(path, image=None, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (colourful() if image is None else image).save(path, **options)
+    return path
+
+
+def names(dataset):
+    return [dataset.name(i) for i in range(len(dataset))]
+
+
+def message(path, **options):
+    with pytest.raises(DataError) as caught:
+        folder(path, **options)
+    text = str(caught.value)
+    assert "\n" not in text and not text.endswith(".")
+    return text
+
+
+# Layouts
+
+
+def test_a_folder_of_classes_is_split_once_and_for_all(tmp_path):
+    for name, count in {"cat": 20, "dog": 3, "newt": 1}.items():
+        for i in range(count):
+            save(tmp_path / name / f"{i:02}.png")
+    train, val = folder(tmp_path, size=16, seed=3)
+    assert train.classes == val.classes == ["cat", "dog", "newt"]
+    assert np.bincount(train.labels).tolist() == [18, 2, 1] and np.bincount(val.labels).tolist() == [2, 1]
+    assert train.labels.dtype == np.int64
+    assert not set(names(train)) & set(names(val)) and len(train) + len(val) == 24
+    assert all(train.classes[label] in name for label, name in zip(train.labels, names(train), strict=True))
+    again = folder(tmp_path, size=16, seed=3)
+    assert names(again[0]) == names(train) and names(again[1]) == names(val)
+    assert any(names(folder(tmp_path, size=16, seed=seed)[1]) != names(val) for seed in (4, 5, 6))
+    assert train.source == f"{tmp_path}: 3 classes, 21 images, shorter side resized to 16"
+    assert train.image(0).shape == (3, 16, 16) and train.image(0).dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", ["val", "validation", "test"])
+def test_train_and_validation_folders_are_used_as_they_are(tmp_path, name):
+    for kind in ("a", "b"):
+        save(tmp_path / "train" / kind / "1.png")
+        save(tmp_path / "train" / kind / "2.png")
+        save(tmp_path / name / kind / "3.png")
+    train, val = folder(tmp_path, size=8)
+    assert len(train) == 4 and [os.path.basename(path) for path in names(val)] == ["3.png"] * 2
+
+
+def test_train_alone_or_with_an_unlabelled_test_folder_is_split(tmp_path):
+    for kind in ("a", "b"):
+        for i in range(4):
+            save(tmp_path / "train" / kind / f"{i}.png")
+    assert [len(part) for part in folder(tmp_path, size=8)] == [6, 2]
+    save(tmp_path / "test" / "0001.png")
+    train, val = folder(tmp_path, size=8)
+    assert train.classes == ["a", "b"] and [len(train), len(val)] == [6, 2]
+
+
+def test_train_may_be_a_class_like_any_other(tmp_path):
+    for kind in ("car", "plane", "train"):
+        save(tmp_path / kind / "1.png")
+        save(tmp_path / kind / "2.png")
+    assert folder(tmp_path, size=8)[0].classes == ["car", "plane", "train"]
+
+
+def test_the_layout_of_tiny_imagenet(tmp_path):
+    (tmp_path / "wnids.txt").write_text("n02\nn01\nn03\n")
+    (tmp_path / "words.txt").write_text("n01\tgoldfish, Carassius auratus\nn02\tcrane\nn03\tcrane, wader\nn99\tnone\n")
+    for wnid in ("n01", "n02", "n03"):
+        for i in range(2):
+            save(tmp_path / "train" / wnid / "images" / f"{wnid}_{i}.JPEG")
+        (tmp_path / "train" / wnid / f"{wnid}_boxes.txt").write_text(f"{wnid}_0.JPEG\t0\t0\t9\t9\n")
+    save(tmp_path / "val" / "images" / "val_0.JPEG")
+    save(tmp_path / "val" / "images" / "val_1.JPEG")
+    save(tmp_path / "test" / "images" / "test_0.JPEG")
+    (tmp_path / "val" / "val_annotations.txt").write_text("val_1.JPEG\tn01\t0\t0\t9\t9\nval_0.JPEG\tn03\t0\t0\t9\t9\n")
+    train, val = folder(tmp_path, size=8)
+    assert train.classes == ["goldfish", "crane (n02)", "crane (n03)"]
+    assert train.labels.tolist() == [0, 0, 1, 1, 2, 2] and val.labels.tolist() == [0, 2]
+    assert [os.path.basename(path) for path in names(val)] == ["val_1.JPEG", "val_0.JPEG"]
+    assert val.image(0).shape == (3, 8, 8)
+
+
+def test_nested_folders_count_and_hidden_or_foreign_files_do_not(tmp_path):
+    for kind in ("a", "b"):
+        save(tmp_path / kind / "x" / "y" / "1.PNG")
+        save(tmp_path / kind / "2.JpEg")
+        save(tmp_path / kind / ".3.png")
+        save(tmp_path / kind / ".thumbs" / "4.png")
+        (tmp_path / kind / "notes.txt").write_text("no image")
+    save(tmp_path / ".cache" / "5.png")
+    save(tmp_path / "6.png")
+    (tmp_path / "empty").mkdir()
+    train, val = folder(tmp_path, size=8)
+    found = sorted(os.path.relpath(path, tmp_path) for path in names(train) + names(val))
+    assert train.classes == ["a", "b"]
+    assert found == ["a/2.JpEg", "a/x/y/1.PNG", "b/2.JpEg", "b/x/y/1.PNG"]
+
+
+def test_links_are_followed_but_not_round_in_circles(tmp_path):
+    for kind in ("a", "b"):
+        save(tmp_path / kind / "1.png")
+        save(tmp_path / kind / "2.png")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path / "a")
+    save(tmp_path / "elsewhere" / "3.png")
+    (tmp_path / "elsewhere").rename(tmp_path / ".elsewhere")
+    (tmp_path / "a" / "more").symlink_to(tmp_path / ".elsewhere")
+    assert sum(map(len, folder(tmp_path, size=8))) == 5
+
+
+# Mistakes
+
+
+def test_paths_that_are_no_folder(tmp_path):
+    assert "does not exist" in message(tmp_path / "nowhere")
+    (tmp_path / "images.tar.gz").write_bytes(b"")
+    assert "tar -xf images.tar.gz" in message(tmp_path / "images.tar.gz")
+    (tmp_path / "images.zip").write_bytes(b"")
+    assert "unzip images.zip" in message(tmp_path / "images.zip")
+    text = message(save(tmp_path / "cat.png"))
+    assert "is a file" in text and "unpack" not in text
+
+
+def test_folders_without_classes(tmp_path):
+    assert ".png" in message(tmp_path) and ".jpeg" in message(tmp_path)
+    save(tmp_path / "1.png")
+    assert "directly" in message(tmp_path) and "<class>" in message(tmp_path)
+    save(tmp_path / "cat" / "1.png")
+    assert "only one class, 'cat'" in message(tmp_path)
+
+
+def test_one_class_because_the_classes_are_one_level_deeper(tmp_path):
+    save(tmp_path / "download" / "cat" / "1.png")
+    save(tmp_path / "download" / "dog" / "1.png")
+    assert f"give {tmp_path / 'download'}" in message(tmp_path)
+
+
+def test_validation_classes_must_be_trained_on(tmp_path):
+    save(tmp_path / "train" / "a" / "1.png")
+    save(tmp_path / "train" / "b" / "1.png")
+    save(tmp_path / "val" / "a" / "1.png")
+    assert len(folder(tmp_path)[1]) == 1
+    save(tmp_path / "val" / "c" / "1.png")
+    (tmp_path / "train" / "c").mkdir()
+    assert "'c'" in message(tmp_path) and "training" in message(tmp_path)
+
+
+def test_loose_validation_images_are_a_mistake(tmp_path):
+    save(tmp_path / "train" / "a" / "1.png")
+    save(tmp_path / "train" / "b" / "1.png")
+    save(tmp_path / "val" / "1.png")
+    assert f"{tmp_path / 'val'} has 1 images lying directly in it" in message(tmp_path)
+
+
+def test_too_few_images_to_hold_one_out(tmp_path):
+    save(tmp_path / "a" / "1.png")
+    save(tmp_path / "b" / "1.png")
+    assert "one image per class" in message(tmp_path)
+    assert "val_fraction is 1.5" in message(tmp_path, val_fraction=1.5)
+    assert "size is 0" in message(tmp_path, size=0)
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    save(tmp_path / "a" / "1.png")
+    save(tmp_path / "b" / "1.png")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert f"{tmp_path / 'b'} cannot be read (Permission denied)" in message(tmp_path)
+
+
+def test_a_damaged_annotation_file_is_named_with_its_line(tmp_path):
+    save(tmp_path / "train" / "n01" / "1.png")
+    save(tmp_path / "train" / "n02" / "1.png")
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "val_annotations.txt").write_text("a.png\tn01\n\nrubbish\n")
+    assert "val_annotations.txt, line 3" in message(tmp_path)
+
+
+# Kinds of image
+
+
+def test_greys_of_every_depth_agree(tmp_path):
+    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))
+    expected = np.stack([ramp] * 3)
+    deep = ramp.astype(np.uint16) * 256 + 128
+    files = {
+        "8 bits": save(tmp_path / "l.png", Image.fromarray(ramp)),
+        "16 bits, PNG": save(tmp_path / "i16.png", Image.fromarray(deep)),
+        "16 bits, TIFF": save(tmp_path / "i16.tif", Image.fromarray(deep)),
+        "float": save(tmp_path / "f.tif", Image.fromarray(ramp.astype(np.float32) / 100 - 1)),
+        "palette": save(tmp_path / "p.png", Image.fromarray(ramp).convert("P")),
+        "GIF": save(tmp_path / "p.gif", Image.fromarray(ramp)),
+    }
+    (tmp_path / "i16.pgm").write_bytes(b"P5 64 64 65535\n" + deep.astype(">u2").tobytes())
+    files["16 bits, PGM"] = tmp_path / "i16.pgm"
+    big = Image.frombytes("I;16B", (64, 64), deep.astype(">u2").tobytes())
+    files["big-endian"] = save(tmp_path / "i16b.tif", big)
+    for kind, file in files.items():
+        image = image_for_network(file, 64).astype(int)
+        # A float picture is stretched from its own least to its own greatest value, 0 to 252 here.
+        scale = 255 / 252 if kind == "float" else 1
+        assert np.abs(image - expected * scale).max() <= 1, kind
+
+
+def test_one_bit_images_are_black_and_white(tmp_path):
+    half = np.zeros((20, 20), bool)
+    half[:, 10:] = True
+    image = image_for_network(save(tmp_path / "1.png", Image.fromarray(half)), 20)
+    assert (image[:, :, :10] == 0).all() and (image[:, :, 10:] == 255).all()
+
+
+def test_float_images_without_a_range(tmp_path):
+    flat = image_for_network(save(tmp_path / "flat.tif", Image.fromarray(np.full((4, 4), 7, np.float32))), 4)
+    assert (flat == 0).all()
+    holes = np.array([[0, 1], [np.nan, np.inf]], np.float32)
+    image = image_for_network(save(tmp_path / "holes.tif", Image.fromarray(holes)), 2)
+    assert image[0].tolist() == [[0, 255], [0, 0]]
+
+
+def test_transparency_is_composited_on_white(tmp_path):
+    red = np.zeros((16, 16, 4), np.uint8)
+    red[..., 0], red[:, :8, 3] = 255, 255
+    rgba = Image.fromarray(red)
+    grey = Image.merge("LA", [Image.new("L", (16, 16), 0), rgba.getchannel("A")])
+    palette = Image.new("P", (16, 16), 1)
+    palette.putpalette([255, 0, 0, 0, 0, 0])
+    palette.paste(0, (0, 0, 8, 16))
+    keyed = Image.new("RGB", (16, 16), "blue")
+    keyed.paste("red", (0, 0, 8, 16))
+    files = {
+        "RGBA": (save(tmp_path / "rgba.png", rgba), [255, 0, 0]),
+        "LA": (save(tmp_path / "la.png", grey), [0, 0, 0]),
+        "P": (save(tmp_path / "p.png", palette, transparency=1), [255, 0, 0]),
+        "P, bytes": (save(tmp_path / "pb.png", palette, transparency=b"\xff\x00"), [255, 0, 0]),
+        "GIF": (save(tmp_path / "p.gif", palette, transparency=1), [255, 0, 0]),
+        "RGB": (save(tmp_path / "rgb.png", keyed, transparency=(0, 0, 255)), [255, 0, 0]),
+    }
+    for kind, (file, colour) in files.items():
+        image = image_for_network(file, 16)
+        assert image[:, 4, 2].tolist() == colour, kind
+        assert image[:, 4, 13].tolist() == [255, 255, 255], kind
+    rgba.putalpha(128)
+    half = image_for_network(save(tmp_path / "half.png", rgba), 16)
+    assert half[:, 8, 8].tolist() == [255, 127, 127]
+
+
+def test_cmyk_jpegs_keep_their_colours(tmp_path):
+    file = save(tmp_path / "cmyk.jpg", Image.new("RGB", (16, 16), (200, 30, 60)).convert("CMYK"), quality=95)
+    with Image.open(file) as stored:
+        assert stored.mode == "CMYK"
+    assert np.abs(image_for_network(file, 16)[:, 8, 8].astype(int) - [200, 30, 60]).max() <= 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_exif_orientation_is_undone(tmp_path, orientation, kind):
+    upright = colourful(40, 30)
+    stored = {
+        1: [],
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_90],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }[orientation]
+    turned = upright
+    for step in stored:
+        turned = turned.transpose(step)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"exif": exif} | ({"quality": 100, "subsampling": 0} if kind == "jpg" else {})
+    image = image_for_network(save(tmp_path / f"turned.{kind}", turned, **options), 15).astype(int)
+    assert np.abs(image - image_for_network(upright, 15)).max() <= (4 if kind == "jpg" else 1)
+
+
+def test_damaged_exif_does_not_spoil_a_good_picture(tmp_path):
+    cut_short = save(tmp_path / "a.jpg", colourful(16, 16), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12\0\x03")
+    rubbish = PngInfo()
+    rubbish.add_text("Raw profile type exif", "\n\n\nnot hexadecimal")
+    for file in (cut_short, save(tmp_path / "a.png", colourful(16, 16), pnginfo=rubbish)):
+        assert image_for_network(file, 16).shape == (3, 16, 16)
+
+
+def test_an_animation_gives_its_first_frame(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    file = save(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:], duration=100)
+    assert image_for_network(file, 8)[:, 4, 4].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5000, 10), (10, 5000), (1, 300), (64, 64), (33, 47)])
+def test_any_size_becomes_square(tmp_path, shape):
+    image = image_for_network(save(tmp_path / "a.png", colourful(*shape)), 32)
+    assert image.shape == (3, 32, 32) and image.dtype == np.uint8 and image.flags.c_contiguous
+
+
+def test_the_shorter_side_is_resized_and_the_centre_kept(tmp_path):
+    wide = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 90, 3), dtype=np.uint8))
+    for image, size, box in [(wide, (30, 10), (10, 0)), (wide.transpose(Image.Transpose.ROTATE_90), (10, 30), (0, 10))]:
+        cut = image.resize(size, Image.Resampling.BICUBIC).crop((*box, box[0] + 10, box[1] + 10))
+        found = image_for_network(save(tmp_path / "image.png", image), 10).transpose(1, 2, 0).astype(int)
+        assert np.abs(found - np.asarray(cut)).max() <= 1
+
+
+def test_shrinking_averages_instead_of_picking(tmp_path):
+    checks = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    image = image_for_network(save(tmp_path / "c.png", Image.fromarray(checks)), 32).astype(int)
+    assert np.abs(image - 127.5).max() < 8
+
+
+def test_big_jpegs_look_the_same_as_big_pngs(tmp_path):
+    big = colourful(1200, 900)
+    jpeg, png = save(tmp_path / "a.jpg", big, quality=95), save(tmp_path / "a.png", big)
+    difference = image_for_network(jpeg, 64).astype(int) - image_for_network(png, 64)
+    assert np.abs(difference).max() <= 6
+
+
+# Broken files
+
+
+def spoil(path):
+    """One file of each kind of broken; returns how many."""
+    path.mkdir(parents=True, exist_ok=True)
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    whole = save(path / "truncated.jpg", noise).read_bytes()
+    (path / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    whole = save(path / "truncated.png", noise).read_bytes()
+    (path / "truncated.png").write_bytes(whole[: len(whole) // 2])
+    (path / "text.jpg").write_text("<html>404 not found</html>")
+    (path / "empty.png").write_bytes(b"")
+    (path / "gone.png").symlink_to(path / "nowhere.png")
+    return 5
+
+
+def test_broken_images_are_named_once_and_never_raise(tmp_path, capfd):
+    for kind in ("a", "b"):
+        for i in range(10):
+            save(tmp_path / "train" / kind / f"{i}.png")
+        save(tmp_path / "val" / kind / "1.png")
+    count = spoil(tmp_path / "train" / "b")
+    train, _ = folder(tmp_path, size=8)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            images = [train.image(i) for i in range(len(train))]
+    assert sum(image is None for image in images) == count
+    assert sorted(train.broken) == sorted(str(path) for path in (tmp_path / "train" / "b").glob("[a-z]*"))
+    assert train.tried == len(train) == 25
+    check_broken(train)
+    assert not caught and capfd.readouterr() == ("", "")
+
+
+def test_decompression_bombs_are_broken_and_half_bombs_are_not(tmp_path, monkeypatch):
+    for kind in ("a", "b"):
+        for i in range(2):
+            save(tmp_path / kind / f"{i}.png", colourful(30, 30))
+    train, _ = folder(tmp_path, size=8)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)
+    assert train.image(0) is not None
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
+    assert train.image(1) is None and train.broken == [train.name(1)]
+
+
+def test_only_mostly_broken_folders_are_fatal(tmp_path):
+    for kind in ("a", "b"):
+        for i in range(3):
+            (tmp_path / "small" / kind).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "small" / kind / f"{i}.jpg").write_text("not a picture")
+    train, _ = folder(tmp_path / "small", size=8)
+    assert [train.image(i) for i in range(4)] == [None] * 4
+    with pytest.raises(DataError, match=re.escape(train.name(0))):
+        check_broken(train)
+
+
+def test_the_verdict_waits_for_evidence():
+    class Fake:
+        source, size = "DIR: 2 classes", 8
+
+        def __init__(self, total, tried, broken):
+            self.total, self.tried, self.broken = total, tried, ["x.jpg"] * broken
+
+        def __len__(self):
+            return self.total
+
+    for fine in [(100, 10, 10), (100, 100, 50), (10_000, 100, 60), (2, 2, 1)]:
+        check_broken(Fake(*fine))
+    for fatal in [(100, 17, 17), (100, 100, 51), (10_000, 400, 241), (2, 2, 2), (1, 1, 1)]:
+        with pytest.raises(DataError, match=r"of the \d+ images looked at in DIR cannot"):
+            check_broken(Fake(*fatal))
+
+
+def test_a_single_file_is_named_when_it_cannot_be_used(tmp_path):
+    spoil(tmp_path)
+    for name, words in {"nowhere.png": "does not exist", "": "is a folder", "text.jpg": "cannot be decoded"}.items():
+        with pytest.raises(DataError, match=words) as caught:
+            image_for_network(tmp_path / name, 8)
+        assert str(tmp_path / name) in str(caught.value)
+    for name in ("truncated.jpg", "truncated.png", "empty.png"):
+        with pytest.raises(DataError, match=name):
+            image_for_network(tmp_path / name, 8)
+
+
+# Memory and threads
+
+
+def test_decoded_images_are_kept_up_to_the_bound(tmp_path, monkeypatch):
+    for kind in ("a", "b"):
+        for i in range(3):
+            save(tmp_path / kind / f"{i}.png", colourful(seed=i))
+    train, val = folder(tmp_path, size=8, cache_bytes=2 * 3 * 8 * 8)
+    first = [train.image(i) for i in range(4)]
+    assert val.image(0) is not val.image(0)
+    assert [train.image(i) is first[i] for i in range(4)] == [True, True, False, False]
+    assert all(np.array_equal(train.image(i), first[i]) for i in range(4))
+    with pytest.raises(ValueError, match="read-only"):
+        first[0][:] = 0
+
+
+def test_many_threads_see_the_same_images(tmp_path):
+    for kind in ("a", "b"):
+        for i in range(10):
+            save(tmp_path / "train" / kind / f"{i}.png", colourful(seed=i))
+        save(tmp_path / "val" / kind / "1.png")
+    count = spoil(tmp_path / "train" / "b")
+    alone, shared = folder(tmp_path, size=16)[0], folder(tmp_path, size=16)[0]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(shared.image, list(range(len(shared))) * 8))
+    for i, image in enumerate(found):
+        expected = alone.image(i % len(alone))
+        assert (image is None and expected is None) or np.array_equal(image, expected)
+    assert len(shared.broken) == count and shared.tried == len(shared)

@@ -1,0 +1,59 @@
+"""Checkpoints: one safetensors file with everything that a run needs to go on exactly where it stopped.
+
+Arrays are `model.<name>`, `velocity.<name>` and what the run adds; all else is JSON in the header. A checkpoint is
+written to a temporary file and renamed, so that there is a whole one at every moment.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from tinynet.errors import CheckpointError
+
+FORMAT = "tinynet-1"
+NAME = "checkpoint.safetensors"
+
+
+def save(path, arrays, state):
+    """Write arrays (name -> NumPy array) and `state` (JSON-able) to `path`, replacing what was there in one go."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        save_file(arrays, temporary, {"format": FORMAT, "state": json.dumps(state)})
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} could not be written ({error}); free some space or choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path):
+    """The arrays and the state in a checkpoint, given its file or its folder.
+
+    Raises CheckpointError when there is no such file, or when it was not written by `save`.
+    """
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    if not path.exists():
+        raise CheckpointError(f"there is no checkpoint at {path}; expected the {NAME} of a run, or its folder")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise CheckpointError(f"{path} was not written by tinynet; expected the {NAME} of a run")
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["state"])  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint, or is damaged ({error})") from error
+
+
+def restore(model, arrays, path):
+    """Give the model the `model.` arrays of a checkpoint; raises CheckpointError if they are those of another network."""
+    try:
+        model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")})
+    except ValueError as error:
+        raise CheckpointError(f"{path} is the checkpoint of another network: {error}") from error

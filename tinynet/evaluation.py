@@ -1,0 +1,93 @@
+"""What a trained network says: its error on a validation set, and the names that it gives to pictures."""
+
+import sys
+
+import numpy as np
+
+from tinynet import checkpoint, data
+from tinynet.devices import devices
+from tinynet.errors import DataError
+from tinynet.ops.activations import softmax
+from tinynet.ops.losses import cross_entropy
+from tinynet.tape import no_grad
+from tinynet.tensor import Tensor
+
+
+def ranks(logits, labels):
+    """How many classes got a higher score than the right one, (N,): 0 is a top-1 success, below 5 a top-5 success.
+
+    logits: array (N, C). labels: integers (N,). A tie counts against the network, and so does a score that is not a number.
+    """
+    right = logits[np.arange(len(labels)), labels][:, None]
+    return (~(logits < right)).sum(axis=1) - 1
+
+
+class Score:
+    """Sums over images that become a loss and two error rates; `state` is the sums, as a list."""
+
+    def __init__(self, state=(0, 0.0, 0, 0)):
+        self.images, self.loss, self.wrong1, self.wrong5 = state
+
+    def add(self, loss, logits, labels):
+        rank = ranks(logits, labels)
+        self.images += len(labels)
+        self.loss += loss * len(labels)
+        self.wrong1 += int((rank >= 1).sum())
+        self.wrong5 += int((rank >= 5).sum())
+
+    @property
+    def state(self):
+        return [self.images, self.loss, self.wrong1, self.wrong5]
+
+    def means(self):
+        """(mean loss, top-1 error, top-5 error), errors as fractions; nan without images."""
+        return tuple(total / self.images if self.images else float("nan") for total in self.state[1:])
+
+
+def evaluate(model, batches, device, stop=lambda: False):
+    """The `Score` of the model, at test time, on the central crops; None if `stop()` came true."""
+    score = Score()
+    model.eval()
+    with no_grad():
+        for x, labels, _ in batches.centre():
+            if stop():
+                return None
+            logits = model(Tensor(device.array(x), device))
+            score.add(cross_entropy(logits, labels).item(), logits.numpy(), labels)
+    return score
+
+
+def probabilities(model, images, mean, scale, device):
+    """Softmax averaged over the ten crops of section 4.1 (corners and centre, and their mirror images), (N, classes).
+
+    images: uint8 (N, 3, S, S). mean: (3, S, S).
+    """
+    model.eval()
+    rows = []
+    with no_grad():
+        for image in images:
+            crops = data.ten_crops(image, model.image_size)
+            x = data.subtract_mean(crops, mean, model.image_size, scale)
+            rows.append(softmax(model(Tensor(device.array(x), device))).numpy().mean(axis=0))
+    return np.stack(rows)
+
+
+def predict(args, build):
+    """Print the five most probable classes of each of `args.images`; returns the exit code, 2 if a picture was broken."""
+    arrays, state = checkpoint.load(args.checkpoint)
+    places = devices(args.device)
+    model, recipe = build(state["options"], len(state["classes"]), places)
+    checkpoint.restore(model, arrays, args.checkpoint)
+    failed = False
+    for name in args.images:
+        try:
+            image = data.image_for_network(name, arrays["mean"].shape[1])
+        except DataError as error:
+            print(f"alexnet.py: {error}", file=sys.stderr)
+            failed = True
+            continue
+        (p,) = probabilities(model, [image], arrays["mean"], recipe.input_scale, places[0])
+        print(name)
+        for c in np.argsort(-p)[:5]:
+            print(f"  {100 * p[c]:5.1f} %  {state['classes'][c]}")
+    return 2 if failed else 0

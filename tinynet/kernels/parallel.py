@@ -1,0 +1,50 @@
+"""Parallelism, all of it: a function is called on contiguous pieces of a range, one thread a piece.
+
+NumPy lets go of the interpreter lock inside its loops and inside BLAS, so threads run in parallel. While they do, BLAS
+itself is held to one thread: two threads with a matrix product each are faster than one product on two threads,
+because small products lose up to half of their speed when they are split. The pieces depend on the number of threads
+alone, so results are the same, bit for bit, on every run with that number.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
+
+
+@cache
+def threads():
+    """How many threads kernels use: OMP_NUM_THREADS if set, else the CPUs that this process may run on."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return min(int(wish), cpus) if wish.isdecimal() and int(wish) > 0 else cpus
+
+
+@cache
+def _pool():
+    return ThreadPoolExecutor(threads() - 1, thread_name_prefix="tinynet")
+
+
+@cache
+def _blas():
+    return ThreadpoolController().select(user_api="blas")
+
+
+def pieces(n, work):
+    """Call work(start, stop) on pieces that cover range(n), in parallel; the results in order.
+
+    An exception in any piece is raised here, after all of them have ended.
+    """
+    count = min(threads(), n)
+    if count <= 1:
+        return [work(0, n)] if n else []
+    ends = [n * i // count for i in range(count + 1)]
+    with _blas().limit(limits=1):
+        others = [_pool().submit(work, a, b) for a, b in zip(ends[1:], ends[2:], strict=False)]
+        try:
+            first = work(0, ends[1])
+        finally:
+            for other in others:
+                other.exception()  # waits: nobody may write into the caller's arrays after an error
+        return [first, *(other.result() for other in others)]

@@ -1,0 +1,185 @@
+"""The formulas as loops, in float64: what every fast kernel is tested against.
+
+Each function is written from the definition, one multiplication at a time, and shares no code with the fast kernels.
+Names and contracts are those of `cpu.py` where that has the function too. Use them on a handful of pixels only.
+"""
+
+import math
+from itertools import product
+
+import numpy as np
+
+
+def conv2d(x, weight, bias, stride, padding, dilation, groups):
+    """y[n,f,i,j] = b[f] + sum_{c,u,v} w[f,c,u,v] x[n, group(f)+c, i s + u d - p, j s + v d - p]; x is 0 outside."""
+    x, weight = np.asarray(x, np.float64), np.asarray(weight, np.float64)
+    (n, _, h, w), (f, c, kh, kw) = x.shape, weight.shape
+    y = np.zeros((n, f, *conv_size((h, w), (kh, kw), stride, padding, dilation)))
+    for m, o, i, j in np.ndindex(y.shape):
+        y[m, o, i, j] = 0.0 if bias is None else bias[o]
+        for ch, u, v in product(range(c), range(kh), range(kw)):
+            row, col = _source(i, j, u, v, stride, padding, dilation)
+            if 0 <= row < h and 0 <= col < w:
+                y[m, o, i, j] += weight[o, ch, u, v] * x[m, o // (f // groups) * c + ch, row, col]
+    return y
+
+
+def conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups):
+    """dx: every product of the forward sum sends g[n,f,i,j] w[f,c,u,v] back to its pixel."""
+    return _conv2d_grads(g, np.zeros(x_shape), weight, stride, padding, dilation, groups)[0]
+
+
+def conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups):
+    """dw: every product of the forward sum sends g[n,f,i,j] x[...] back to its weight."""
+    return _conv2d_grads(g, x, np.zeros(weight_shape), stride, padding, dilation, groups)[1]
+
+
+def _conv2d_grads(g, x, weight, stride, padding, dilation, groups):
+    dx, dw = np.zeros(np.shape(x)), np.zeros(np.shape(weight))
+    (_, _, h, w), (f, c, kh, kw) = dx.shape, dw.shape
+    for m, o, i, j in np.ndindex(np.shape(g)):
+        for ch, u, v in product(range(c), range(kh), range(kw)):
+            row, col = _source(i, j, u, v, stride, padding, dilation)
+            if 0 <= row < h and 0 <= col < w:
+                channel = o // (f // groups) * c + ch
+                dx[m, channel, row, col] += float(g[m, o, i, j]) * weight[o, ch, u, v]
+                dw[o, ch, u, v] += float(g[m, o, i, j]) * x[m, channel, row, col]
+    return dx, dw
+
+
+def conv_size(size, kernel, stride, padding, dilation):
+    """How many windows fit: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1 along each axis."""
+    axes = zip(size, kernel, stride, padding, dilation, strict=True)
+    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
+
+
+def pool_size(size, kernel, stride, padding, dilation, ceil_mode):
+    """As `conv_size`; with ceil_mode one more window that starts inside the input, or its left padding, may hang over."""
+    sizes = []
+    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+        room = n + 2 * p - d * (k - 1) - 1
+        out = (math.ceil(room / s) if ceil_mode else room // s) + 1
+        sizes.append(out - 1 if ceil_mode and (out - 1) * s >= n + p else out)
+    return tuple(sizes)
+
+
+def max_pool2d(x, kernel, stride, padding, dilation, out_size):
+    """y[n,c,i,j] = the largest x in the window; outside is minus infinity. Also which (u kw + v) it was, the first."""
+    n, c, h, w = np.shape(x)
+    y, winner = np.full((n, c, *out_size), -np.inf), np.zeros((n, c, *out_size), int)
+    for m, ch, i, j in np.ndindex(y.shape):
+        for u, v in product(range(kernel[0]), range(kernel[1])):
+            row, col = _source(i, j, u, v, stride, padding, dilation)
+            if 0 <= row < h and 0 <= col < w and (x[m, ch, row, col] > y[m, ch, i, j]):
+                y[m, ch, i, j], winner[m, ch, i, j] = x[m, ch, row, col], u * kernel[1] + v
+    return y, winner
+
+
+def max_pool2d_backward(g, winner, x_shape, kernel, stride, padding, dilation):
+    """dx: each window's gradient goes to its winner; a pixel that won in several windows gets all of them."""
+    dx = np.zeros(x_shape)
+    for m, ch, i, j in np.ndindex(np.shape(g)):
+        u, v = divmod(int(winner[m, ch, i, j]), kernel[1])
+        row, col = _source(i, j, u, v, stride, padding, dilation)
+        dx[m, ch, row, col] += g[m, ch, i, j]
+    return dx
+
+
+def avg_pool2d(x, kernel, stride, padding, out_size, count_include_pad):
+    """y[n,c,i,j] = sum of x in the window / its size: all of it, or with count_include_pad=False only the real pixels.
+
+    A window that hangs over the padded border (ceil_mode) is counted only up to that border.
+    """
+    n, c, h, w = np.shape(x)
+    y = np.zeros((n, c, *out_size))
+    for m, ch, i, j in np.ndindex(y.shape):
+        pixels = _avg_window(i, j, kernel, stride, padding, (h, w), count_include_pad)
+        y[m, ch, i, j] = sum(float(x[m, ch, row, col]) for row, col in pixels[0]) / pixels[1]
+    return y
+
+
+def avg_pool2d_backward(g, x_shape, kernel, stride, padding, count_include_pad):
+    """dx: each pixel of a window gets the same share of its gradient."""
+    dx = np.zeros(x_shape)
+    for m, ch, i, j in np.ndindex(np.shape(g)):
+        pixels, count = _avg_window(i, j, kernel, stride, padding, x_shape[2:], count_include_pad)
+        for row, col in pixels:
+            dx[m, ch, row, col] += g[m, ch, i, j] / count
+    return dx
+
+
+def _avg_window(i, j, kernel, stride, padding, size, count_include_pad):
+    window = [_source(i, j, u, v, stride, padding, (1, 1)) for u, v in product(range(kernel[0]), range(kernel[1]))]
+    real = [(row, col) for row, col in window if 0 <= row < size[0] and 0 <= col < size[1]]
+    padded = [(row, col) for row, col in window if row < size[0] + padding[0] and col < size[1] + padding[1]]
+    return real, len(padded if count_include_pad else real)
+
+
+def local_response_norm(x, size, alpha, beta, k):
+    """b_i = a_i / d_i^beta with d_i = k + alpha sum_j a_j^2 over channels j in [i - size//2, i + (size-1)//2]; and d.
+
+    Paper section 3.3, its formula to the letter: alpha is not divided by size.
+    """
+    x = np.asarray(x, np.float64)
+    d = np.full(x.shape, float(k))
+    for i in range(x.shape[1]):
+        for j in range(max(0, i - size // 2), min(x.shape[1] - 1, i + (size - 1) // 2) + 1):
+            d[:, i] += alpha * x[:, j] ** 2
+    return x / d**beta, d
+
+
+def local_response_norm_backward(g, x, d, size, alpha, beta):
+    """dx_i = g_i d_i^-beta - 2 alpha beta x_i * sum over all j whose window holds i of g_j x_j d_j^-(beta+1)."""
+    g, x = np.asarray(g, np.float64), np.asarray(x, np.float64)
+    dx = g * d**-beta
+    for j in range(x.shape[1]):
+        for i in range(max(0, j - size // 2), min(x.shape[1] - 1, j + (size - 1) // 2) + 1):
+            dx[:, i] -= 2 * alpha * beta * x[:, i] * g[:, j] * x[:, j] * d[:, j] ** -(beta + 1)
+    return dx
+
+
+def linear(x, weight, bias):
+    """y[n,o] = b[o] + sum_i w[o,i] x[n,i]."""
+    y = np.zeros((len(x), len(weight)))
+    for n, o in np.ndindex(y.shape):
+        y[n, o] = bias[o] + sum(float(weight[o, i]) * float(x[n, i]) for i in range(len(x[n])))
+    return y
+
+
+def dropout(x, mask, p, training, inverted):
+    """Training: y = x mask. Test: y = x (1 - p). Inverted: training y = x mask / (1 - p), test y = x."""
+    y = np.zeros(np.shape(x))
+    for i in np.ndindex(y.shape):
+        factor = float(mask[i]) if training else 1.0
+        if inverted:
+            factor /= (1 - p) if training else 1.0
+        else:
+            factor *= 1.0 if training else 1 - p
+        y[i] = factor * x[i]
+    return y
+
+
+def cross_entropy(logits, labels):
+    """loss[n] = -log(e^(logits[n, labels[n]]) / sum_c e^(logits[n, c]))."""
+    loss = np.zeros(len(logits))
+    for n, row in enumerate(np.asarray(logits, np.float64)):
+        top = max(row)
+        loss[n] = -(row[labels[n]] - top) + math.log(sum(math.exp(v - top) for v in row))
+    return loss
+
+
+def batch_norm(x, weight, bias, eps):
+    """y[n,c,...] = weight[c] (x[n,c,...] - mean_c) / sqrt(var_c + eps) + bias[c], mean and var over all but channels."""
+    x = np.asarray(x, np.float64)
+    y = np.zeros(x.shape)
+    for c in range(x.shape[1]):
+        values = [float(v) for v in x[:, c].ravel()]
+        mean = sum(values) / len(values)
+        var = sum((v - mean) ** 2 for v in values) / len(values)
+        y[:, c] = weight[c] * (x[:, c] - mean) / math.sqrt(var + eps) + bias[c]
+    return y
+
+
+def _source(i, j, u, v, stride, padding, dilation):
+    """The pixel under element (u, v) of the window of output (i, j); it may lie outside of the input."""
+    return i * stride[0] + u * dilation[0] - padding[0], j * stride[1] + v * dilation[1] - padding[1]

@@ -1,0 +1,213 @@
+"""Arithmetic: each rule is one line of calculus. `g` is the gradient of the loss with respect to the output.
+
+Broadcasting needs no care here: the engine sums a gradient over the axes along which its input was broadcast.
+"""
+
+import operator
+
+import numpy as np
+
+from tinynet.tape import record
+from tinynet.tensor import Tensor
+
+
+def add(a, b):
+    """a + b, elementwise with NumPy's broadcasting."""
+    a, b = operands("add", a, b)
+    return record("add", broadcast("add", operator.add, a, b), (a, b), lambda g: (g, g))
+
+
+def sub(a, b):
+    """a - b, elementwise with NumPy's broadcasting."""
+    a, b = operands("sub", a, b)
+    return record("sub", broadcast("sub", operator.sub, a, b), (a, b), lambda g: (g, -g))
+
+
+def mul(a, b):
+    """a * b, elementwise with NumPy's broadcasting."""
+    a, b = operands("mul", a, b)
+    out = broadcast("mul", operator.mul, a, b)
+    x, y = needed(b, a.data), needed(a, b.data)
+    return record("mul", out, (a, b), lambda g: (times(g, y), times(g, x)))
+
+
+def div(a, b):
+    """a / b, elementwise with NumPy's broadcasting: d(a/b) = da / b - (a / b^2) db."""
+    a, b = operands("div", a, b)
+    out = broadcast("div", operator.truediv, a, b)
+    y, ratio = b.data, needed(b, out)
+    return record("div", out, (a, b), lambda g: (g / y, None if ratio is None else -g * ratio / y))
+
+
+def pow(a, b):
+    """a ** b, elementwise with NumPy's broadcasting: d(a^b) = b a^(b-1) da + a^b log(a) db."""
+    if isinstance(b, (int, float)):
+        x, p = a.data, b
+        return record("pow", x**p, (a,), lambda g: (g * (p * x ** (p - 1)) if p else g * 0,))
+    a, b = operands("pow", a, b)
+    out = broadcast("pow", operator.pow, a, b)
+    x, y, power, a_wants = a.data, b.data, needed(b, out), a.requires_grad
+
+    def backward(g):
+        # b = 0 gives the constant 1 even at a = 0, where 0 * a^-1 would be nan.
+        da = g * (y * x ** np.where(y == 0, 1, y - 1)) if a_wants else None
+        # 0^b is 0 for every b > 0, so its slope there is 0, where 0 * log(0) would be nan.
+        db = g * power * np.log(np.where(power == 0, 1, x)) if power is not None else None
+        return da, db
+
+    return record("pow", out, (a, b), backward)
+
+
+def neg(a):
+    """-a."""
+    return record("neg", -a.data, (a,), lambda g: (-g,))
+
+
+def exp(x):
+    """e^x, elementwise: d(e^x) = e^x dx."""
+    y = np.exp(x.data)
+    return record("exp", y, (x,), lambda g: (g * y,))
+
+
+def log(x):
+    """Natural logarithm, elementwise: d(log x) = dx / x."""
+    x_ = x.data
+    return record("log", np.log(x_), (x,), lambda g: (g / x_,))
+
+
+def sqrt(x):
+    """Square root, elementwise: d(sqrt x) = dx / (2 sqrt x)."""
+    y = np.sqrt(x.data)
+    return record("sqrt", y, (x,), lambda g: (g * 0.5 / y,))
+
+
+def maximum(a, b):
+    """max(a, b), elementwise with NumPy's broadcasting; where both are equal each gets half of the gradient."""
+    return _choose("maximum", np.maximum, operator.gt, a, b)
+
+
+def minimum(a, b):
+    """min(a, b), elementwise with NumPy's broadcasting; where both are equal each gets half of the gradient."""
+    return _choose("minimum", np.minimum, operator.lt, a, b)
+
+
+def _choose(op, choose, better, a, b):
+    a, b = operands(op, a, b)
+    x, y = a.data, b.data
+    half = x.dtype.type(0.5)
+    return record(
+        op,
+        broadcast(op, choose, a, b),
+        (a, b),
+        lambda g: (g * (better(x, y) + half * (x == y)), g * (better(y, x) + half * (x == y))),
+    )
+
+
+def astype(x, dtype):
+    """x in another dtype; the gradient comes back in the dtype of x."""
+    before = x.data.dtype
+    return record("astype", x.data.astype(dtype), (x,), lambda g: (g.astype(before),))
+
+
+def matmul(a, b):
+    """The matrix product a @ b, with NumPy's rules for stacks of matrices and for vectors.
+
+    y[..., i, j] = sum_k a[..., i, k] b[..., k, j];  da = g @ b^T,  db = a^T @ g.
+    a: (..., n, k) or (k,). b: (..., k, m) or (k,). Raises ValueError if the inner sizes differ.
+    """
+    a, b = operands("matmul", a, b)
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise ValueError(
+            f"matmul: the last axis of a must be as long as the last but one of b; a {a.shape}, b {b.shape}"
+        )
+    x, y, a_shape, b_shape = needed(b, a.data), needed(a, b.data), a.shape, b.shape
+
+    def backward(g):
+        # A vector is a matrix with one row (a) or one column (b): put the missing axes back, then take them away again.
+        if len(b_shape) == 1:
+            g = g[..., None]
+        if len(a_shape) == 1:
+            g = g[..., None, :]
+        da = db = None
+        if y is not None:
+            da = g @ (y[:, None] if y.ndim == 1 else y).swapaxes(-1, -2)
+            da = da.sum(axis=tuple(range(da.ndim - 1))) if len(a_shape) == 1 else da
+        if x is not None:
+            db = (x[None, :] if x.ndim == 1 else x).swapaxes(-1, -2) @ g
+            db = db.sum(axis=tuple(range(db.ndim - 2)))[:, 0] if len(b_shape) == 1 else db
+        return da, db
+
+    return record("matmul", broadcast("matmul", operator.matmul, a, b), (a, b), backward)
+
+
+def linear(x, weight, bias=None):
+    """A fully connected layer: y = x W^T + b.
+
+    dx = g W,  dW = g^T x,  db = sum of g over all rows. x: (..., in). weight: (out, in). bias: (out,) or None.
+    Result: (..., out). Raises ValueError if the sizes do not fit. Paper section 3.5 (fc6, fc7, fc8).
+    """
+    x_, w = x.data, weight.data
+    if w.ndim != 2 or x_.ndim < 1 or x_.shape[-1] != w.shape[1]:
+        raise ValueError(
+            f"linear: the last axis of x must be the weight's number of inputs; x {x_.shape}, weight {w.shape} (out, in)"
+        )
+    if bias is not None and bias.shape != w.shape[:1]:
+        raise ValueError(f"linear: bias has shape {bias.shape}, expected {w.shape[:1]}, one for each output")
+    shape = x_.shape
+    rows = x_.reshape(-1, shape[-1])
+    out = rows @ w.T
+    if bias is not None:
+        out += bias.data
+    wants_x, wants_w = x.requires_grad, weight.requires_grad
+    rows = needed(weight, rows)
+
+    def backward(g):
+        g = g.reshape(-1, w.shape[0])
+        dx = (g @ w).reshape(shape) if wants_x else None
+        dw = g.T @ rows if wants_w else None
+        return (dx, dw) if bias is None else (dx, dw, g.sum(axis=0))
+
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    return record("linear", out.reshape(*shape[:-1], w.shape[0]), inputs, backward)
+
+
+def operands(op, a, b):
+    """Both arguments of a binary op as Tensors; a number or an array becomes a constant like the tensor it meets."""
+    if isinstance(a, Tensor):
+        return (a, b) if isinstance(b, Tensor) else (a, _constant(op, b, a))
+    return (_constant(op, a, b), b) if isinstance(b, Tensor) else (_not_tensors(op, a, b))
+
+
+def _constant(op, value, like):
+    # The tensor decides the dtype: neither a Python float nor a float64 array widens float32.
+    xp, dtype = like.device.xp, like.data.dtype
+    array = value if isinstance(value, (int, float)) else np.asarray(value)
+    kind = "f" if isinstance(array, float) else "i" if isinstance(array, int) else array.dtype.kind
+    if kind not in "fiub":
+        raise TypeError(f"{op}: expected a Tensor, a number or an array of numbers, got {type(value).__name__}")
+    return Tensor(xp.asarray(value, dtype=None if kind == "f" != dtype.kind else dtype), like.device)
+
+
+def _not_tensors(op, a, b):
+    raise TypeError(f"{op}: expected at least one Tensor, got {type(a).__name__} and {type(b).__name__}")
+
+
+def broadcast(op, function, a, b):
+    """function(a.data, b.data), with a sentence of ours if the shapes do not fit."""
+    try:
+        return function(a.data, b.data)
+    except ValueError:
+        raise ValueError(
+            f"{op}: shapes {a.shape} and {b.shape} do not broadcast; aligned from the right, "
+            "each pair of sizes must be equal or contain a 1"
+        ) from None
+
+
+def needed(tensor, array):
+    """`array`, if it is needed for the gradient of `tensor`, else None, so that the tape keeps no more than it must."""
+    return array if tensor.entry is not None else None
+
+
+def times(g, array):
+    """g * array, or None where nobody needs it."""
+    return None if array is None else g * array

@@ -1,0 +1,40 @@
+"""Dropout: each unit is left out with probability p, so that no unit can rely on another."""
+
+import numpy as np
+
+from tinynet.ops.windows import require
+from tinynet.tape import record
+from tinynet.tensor import Tensor
+
+_unseeded = np.random.default_rng()
+
+
+def dropout(x, p=0.5, training=True, rng=None, mask=None, *, inverted=True):
+    """Set each element to zero with probability p, in one of two conventions that agree.
+
+    inverted (PyTorch's, the default): training y = x m / (1 - p),  test y = x.
+    inverted=False (the paper's):      training y = x m,            test y = x (1 - p).
+    m is 1 with probability 1 - p, else 0. Both make the expected value of the training output equal to the test output,
+    and one is the other times the constant 1 - p, so a layer behind it with weights w in the paper's convention computes
+    the same as one with weights (1 - p) w in the inverted one: with p = 0.5, "multiply the outputs by 0.5 at test time"
+    and "double them while training" are the same network.
+
+    x: any shape. rng: numpy.random.Generator for m (default: an unseeded one). mask: m itself, an array or Tensor of
+    x's shape, instead. Raises ValueError for p outside [0, 1] or a mask of another shape. Paper section 4.2.
+    """
+    require(0 <= p <= 1, f"dropout: p={p}; expected a probability between 0 and 1")
+    xp, dtype = x.device.xp, x.dtype
+    if not training:
+        if inverted:
+            return x
+        scale = dtype.type(1 - p)
+        return record("dropout", x.data * scale, (x,), lambda g: (g * scale,))
+    if mask is None:
+        # Drawn by NumPy on the host, so that every device drops the same units.
+        mask = (rng or _unseeded).random(x.shape, dtype=np.float32) >= p
+    mask = mask.data if isinstance(mask, Tensor) else mask
+    require(np.shape(mask) == x.shape, f"dropout: mask has shape {np.shape(mask)}, x has shape {x.shape}")
+    scale = dtype.type(1 / (1 - p) if inverted and p < 1 else 1)
+    keep = x.device.array(np.asarray(mask)) if isinstance(mask, np.ndarray) else xp.asarray(mask)
+    keep = keep if keep.dtype == bool else keep.astype(dtype)
+    return record("dropout", x.data * keep * scale, (x,), lambda g: (g * keep * scale,))

@@ -1,0 +1,48 @@
+"""Losses: one number that says how wrong the network is."""
+
+import numpy as np
+
+from tinynet.ops.windows import require
+from tinynet.tape import record
+from tinynet.tensor import Tensor
+
+
+def cross_entropy(logits, labels, reduction="mean"):
+    """Softmax cross-entropy: minus the logarithm of the probability given to the right class.
+
+    loss[n] = log(sum_c e^(z[n, c])) - z[n, labels[n]];  dz[n] = g[n] (softmax(z[n]) - onehot(labels[n]))
+
+    logits z: (N, C). labels: (N,) integers in [0, C), an array, a list or a Tensor. reduction: "mean" over the batch,
+    "sum", or "none" for one loss a row. Raises ValueError for other shapes, labels or reductions.
+    Paper section 3.5: multinomial logistic regression.
+    """
+    z, xp = logits.data, logits.device.xp
+    labels = np.asarray(labels.numpy() if isinstance(labels, Tensor) else labels)
+    require(reduction in ("mean", "sum", "none"), f"cross_entropy: reduction={reduction!r}; expected mean, sum or none")
+    require(z.ndim == 2, f"cross_entropy: expected logits (N, classes), got shape {z.shape}")
+    require(
+        labels.shape == z.shape[:1] and labels.dtype.kind in "iu",
+        f"cross_entropy: expected one integer label a row; logits {z.shape}, labels {labels.shape} {labels.dtype}",
+    )
+    wrong = np.flatnonzero((labels < 0) | (labels >= z.shape[1]))
+    require(
+        wrong.size == 0,
+        f"cross_entropy: label {labels[wrong[0]] if wrong.size else ''} at row {wrong[0] if wrong.size else ''} "
+        f"is not one of the {z.shape[1]} classes; expected 0 to {z.shape[1] - 1}",
+    )
+    rows, labels = xp.arange(len(labels)), logits.device.array(labels)
+    shifted = z - z.max(axis=1, keepdims=True)  # e^z would overflow; the softmax does not change
+    p = xp.exp(shifted)
+    total = p.sum(axis=1, keepdims=True)
+    p /= total
+    loss = xp.log(total[:, 0]) - shifted[rows, labels]
+    share = z.dtype.type(1 / max(len(z), 1) if reduction == "mean" else 1)
+
+    def backward(g):
+        dz = p.copy()
+        dz[rows, labels] -= 1
+        dz *= (g * share).reshape(-1, 1)
+        return (dz,)
+
+    value = loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
+    return record("cross_entropy", value, (logits,), backward)

@@ -1,0 +1,71 @@
+"""Normalisation: the paper's, between neighbouring channels, and the one that replaced it, over the batch."""
+
+from tinynet.ops.windows import require
+from tinynet.tape import record
+from tinynet.tensor import Tensor
+
+
+def local_response_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
+    """Local response normalisation by the paper's formula: a channel is damped by the activity of its neighbours.
+
+    y_i = x_i / d_i^beta,  d_i = k + alpha * sum_{j = max(0, i - size//2)}^{min(C - 1, i + (size - 1)//2)} x_j^2
+    dx_i = g_i d_i^-beta - 2 alpha beta x_i * sum_{j : i in window(j)} g_j x_j d_j^-(beta + 1)
+
+    x: (N, C, ...); the window runs over channels. Result: the shape of x. Raises ValueError for fewer than two axes or
+    a size below 1. Paper section 3.3; alpha is not divided by size. PyTorch's and Caffe's is: give them alpha * size
+    (and Caffe k=1) for the same numbers. So did the 2012 code: its alpha was 1e-4 / 5.
+    """
+    require(x.ndim >= 2, f"local_response_norm: expected x (N, C, ...), got shape {x.shape}")
+    require(isinstance(size, int) and size >= 1, f"local_response_norm: size={size!r}; expected an integer >= 1")
+    kernels, x_ = x.device.kernels, x.data
+    y, d = kernels.local_response_norm(x_, size, alpha, beta, k)
+    return record(
+        "local_response_norm",
+        y,
+        (x,),
+        lambda g: (kernels.local_response_norm_backward(g, x_, d, size, alpha, beta),),
+    )
+
+
+def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.1, eps=1e-5):
+    """Batch normalisation: every channel to mean 0 and variance 1, then scaled and shifted.
+
+    y = weight z + bias,  z = (x - mean) / sqrt(var + eps)
+    dx = weight / sqrt(var + eps) * (g - mean(g) - z mean(g z)) in training, weight / sqrt(var + eps) * g otherwise.
+
+    training: mean and (biased) variance are those of this batch over all axes but the channels, and the running ones
+    move towards them in place, r <- (1 - momentum) r + momentum * new, with the unbiased variance; otherwise the
+    running ones are used. x: (N, C, ...). weight, bias, running_mean, running_var: (C,), the last two as Tensors or
+    arrays. Raises ValueError for other shapes, and for training on one value a channel.
+    Ioffe and Szegedy 2015; the 2012 paper used local_response_norm.
+    """
+    channels = x.shape[1:2]
+    for name, value in dict(weight=weight, bias=bias, running_mean=running_mean, running_var=running_var).items():
+        require(
+            value.shape == channels, f"batch_norm: {name} has shape {value.shape}, expected {channels} for x {x.shape}"
+        )
+    axes = (0, *range(2, x.ndim))
+    count = x.size // max(x.shape[1], 1)
+    require(not training or count > 1, f"batch_norm: x {x.shape} has one value a channel; a variance needs more")
+
+    def along(a):
+        return a.reshape(-1, *[1] * (x_.ndim - 2))
+
+    x_, w = x.data, weight.data
+    if training:
+        mean, var = x_.mean(axis=axes), x_.var(axis=axes)
+        for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
+            running = running.data if isinstance(running, Tensor) else running
+            running += momentum * (new - running)
+    else:
+        mean, var = (r.data if isinstance(r, Tensor) else r for r in (running_mean, running_var))
+    inverse = (1 / (var + eps) ** 0.5).astype(x_.dtype)
+    z = (x_ - along(mean.astype(x_.dtype))) * along(inverse)
+
+    def backward(g):
+        dw, db = (g * z).sum(axis=axes), g.sum(axis=axes)
+        if training:
+            g = g - along(db / count) - z * along(dw / count)
+        return g * along(w * inverse), dw, db
+
+    return record("batch_norm", z * along(w) + along(bias.data), (x, weight, bias), backward)

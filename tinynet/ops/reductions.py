@@ -1,0 +1,47 @@
+"""Reductions: what a sum forgets, its gradient spreads out again."""
+
+from tinynet.tape import record
+
+
+def sum(x, axis=None, keepdims=False):
+    """The sum over `axis` (None, int or tuple): every term gets the output's gradient."""
+    shape, xp = x.shape, x.device.xp
+    spread = _spreader(x, axis, keepdims)
+    out = x.data.sum(axis=axis, keepdims=keepdims, dtype=x.dtype)
+    return record("sum", out, (x,), lambda g: (xp.broadcast_to(spread(g), shape),))
+
+
+def mean(x, axis=None, keepdims=False):
+    """The mean over `axis` (None, int or tuple): every term gets 1/n of the output's gradient."""
+    shape, xp = x.shape, x.device.xp
+    spread = _spreader(x, axis, keepdims)
+    out = x.data.mean(axis=axis, keepdims=keepdims, dtype=x.dtype)
+    part = out.dtype.type(out.size / (x.size or 1))
+    return record("mean", out, (x,), lambda g: (xp.broadcast_to(spread(g) * part, shape),))
+
+
+def max(x, axis=None, keepdims=False):
+    """The largest value over `axis` (None, int or tuple); equal largest values share the gradient equally."""
+    spread = _spreader(x, axis, keepdims)
+    x_ = x.data
+    if x_.size == 0:
+        raise ValueError(f"max: a tensor of shape {x.shape} has no largest value; expected at least one element")
+    out = x_.max(axis=axis, keepdims=keepdims)
+
+    def backward(g):
+        won = x_ == spread(out)
+        return (won * (spread(g) / won.sum(axis=axis, keepdims=True, dtype=x_.dtype)),)
+
+    return record("max", out, (x,), backward)
+
+
+def _spreader(x, axis, keepdims):
+    """A function that puts the reduced axes back, as axes of length 1, so that a result broadcasts against x."""
+    if keepdims:
+        return lambda a: a
+    if axis is None:
+        axes = range(x.ndim)
+    else:
+        axes = {a + x.ndim if a < 0 else a for a in (axis if isinstance(axis, tuple) else (axis,))}
+    kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    return lambda a: a.reshape(kept)

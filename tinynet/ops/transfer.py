@@ -1,0 +1,17 @@
+"""Transfer: the one operation whose input and output are on different devices."""
+
+from tinynet.devices import as_device
+from tinynet.tape import record
+from tinynet.tensor import Tensor
+
+
+def transfer(x, device):
+    """x on another device; the gradient travels back to where x came from. x itself if it is there already.
+
+    device: Device or name. This is how the paper's two GPUs meet in conv3 and in the fully connected layers, section 3.2.
+    """
+    here, there = x.device, as_device(device)
+    if there is here:
+        return x
+    landed = Tensor(there.fetch(x.data, here), there, x.entry)
+    return record("transfer", landed.data, (landed,), lambda g: (here.fetch(g, there),))

@@ -1,0 +1,80 @@
+"""Stochastic gradient descent as in the paper, and when to lower its learning rate."""
+
+import math
+
+
+class SGD:
+    """Gradient descent with momentum and weight decay, in the paper's form (section 5).
+
+        v <- momentum * v - weight_decay * lr * w - lr * dL/dw
+        w <- w + v
+
+    The learning rate is inside the velocity. PyTorch keeps it outside (v <- momentum v + g + decay w; w <- w - lr v): the
+    same as long as lr is constant; after a drop of lr, here the old, faster velocity still coasts for about 1/(1 - momentum)
+    steps, and there it is slowed at once.
+
+    params: Tensors, or dicts {"params": Tensors, "lr_scale": 1.0, "weight_decay": ..., "scheduled": True} that override:
+    lr_scale multiplies lr; a group that is not scheduled keeps its learning rate when `lr` changes (the 2012 code's
+    biases: lr_scale=2, weight_decay=0, scheduled=False). Defaults are the paper's. Raises ValueError for an empty list.
+    """
+
+    def __init__(self, params, lr=0.01, momentum=0.9, weight_decay=5e-4):
+        groups = list(params)
+        if not groups:
+            raise ValueError("SGD: expected at least one parameter, got none")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        self.lr, self.initial_lr, self.momentum = lr, lr, momentum
+        defaults = {"lr_scale": 1.0, "weight_decay": weight_decay, "scheduled": True}
+        self.groups = [{**defaults, **group, "params": list(group["params"])} for group in groups]
+        self.velocity = {id(p): p.device.xp.zeros_like(p.data) for g in self.groups for p in g["params"]}
+
+    def step(self):
+        """Update every parameter that has a gradient."""
+        for group in self.groups:
+            lr = (self.lr if group["scheduled"] else self.initial_lr) * group["lr_scale"]
+            for p in group["params"]:
+                if p.grad is not None:
+                    velocity = self.velocity[id(p)]
+                    p.device.kernels.sgd(p.data, velocity, p.grad, lr, self.momentum, group["weight_decay"])
+
+    def zero_grad(self):
+        """Forget all gradients."""
+        for group in self.groups:
+            for p in group["params"]:
+                p.grad = None
+
+
+class ReduceLROnPlateau:
+    """lr <- lr * factor when a number (the validation error) has not improved for `patience` calls; at most `drops` times.
+
+    The paper's rule: "divide the learning rate by 10 when the validation error rate stopped improving", three times.
+    `threshold` is by how much, as a fraction of the best so far, a value must be lower to count as an improvement.
+    """
+
+    def __init__(self, optimizer, factor=0.1, patience=5, threshold=0.01, drops=3):
+        self.optimizer, self.factor, self.patience = optimizer, factor, patience
+        self.threshold, self.drops = threshold, drops
+        self.best, self.waited, self.dropped = math.inf, 0, 0
+
+    def step(self, value):
+        """Call once an epoch; returns True if the learning rate was lowered."""
+        if value < self.best * (1 - self.threshold):
+            self.best, self.waited = value, 0
+            return False
+        self.waited += 1
+        if self.waited <= self.patience or self.dropped >= self.drops:
+            return False
+        self.optimizer.lr *= self.factor
+        self.waited, self.dropped = 0, self.dropped + 1
+        return True
+
+    def state_dict(self):
+        """What must be saved to go on later, as JSON-able numbers."""
+        return {"lr": self.optimizer.lr, "best": self.best if math.isfinite(self.best) else None,
+                "waited": self.waited, "dropped": self.dropped}  # fmt: skip
+
+    def load_state_dict(self, state):
+        """Go on from a saved state."""
+        self.optimizer.lr, self.waited, self.dropped = state["lr"], state["waited"], state["dropped"]
+        self.best = math.inf if state["best"] is None else state["best"]

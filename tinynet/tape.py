@@ -1,0 +1,174 @@
+"""The engine: every operation leaves an entry; backward plays the entries in reverse.
+
+There is no tape object to open or close. An entry knows the entries it was computed from and carries the number of its
+creation, so "the tape of a loss" is what the loss depends on, sorted by that number, and it dies with the loss.
+`record` is the only place that makes entries. `backward` is the only place that sums a gradient over broadcast axes,
+accumulates and frees. An operation is therefore nothing but a forward result and a function from the gradient of the
+output to the gradients of the inputs.
+"""
+
+import contextlib
+import contextvars
+import itertools
+import weakref
+from operator import attrgetter
+
+from tinynet.errors import DeviceError
+
+_BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
+_numbers = itertools.count()
+_recording = contextvars.ContextVar("tinynet recording", default=True)
+
+
+class Entry:
+    """One line of the tape. It never holds the output, only what `backward`, a closure, needs: so there are no cycles."""
+
+    __slots__ = ("backward", "device", "dtype", "gradient", "leaf", "number", "op", "owner", "parents", "shape")
+
+    def __init__(self, op, device, parents, shape, dtype, backward):
+        self.number = next(_numbers)
+        self.op, self.device, self.parents = op, device, parents
+        self.shape, self.dtype, self.backward = shape, dtype, backward
+        self.gradient, self.owner, self.leaf = None, _BORROWED, None
+
+
+def record(op, data, inputs, backward):
+    """The Tensor with value `data`, on the tape if any of `inputs` is.
+
+    op: the name that the tape shows. data: array. inputs: tuple of Tensors, of one device and one dtype.
+    backward: function from the gradient of `data` to a tuple with one gradient (or None) for each input. It returns new
+    arrays, the gradient itself or views of it; it may leave a broadcast input's gradient in the shape of the output.
+    Raises DeviceError for inputs of two devices, TypeError for inputs of two dtypes.
+    """
+    first = inputs[0]
+    device, dtype = first.device, first.data.dtype
+    on_tape = False
+    for tensor in inputs:
+        if tensor.device is not device or tensor.data.dtype is not dtype:
+            _refuse_mixture(op, inputs)
+        if tensor.entry is not None:
+            on_tape = True
+    if not isinstance(data, device.xp.ndarray):  # NumPy turns 0-dimensional results into scalars
+        data = device.xp.asarray(data)
+    if not (on_tape and _recording.get()):
+        return first.__class__(data, device)
+    parents = tuple([tensor.entry for tensor in inputs])
+    return first.__class__(data, device, Entry(op, device, parents, data.shape, data.dtype, backward))
+
+
+def leaf(tensor):
+    """The entry of a tensor that was made by the user: where its gradient arrives."""
+    entry = Entry("leaf", tensor.device, (), tensor.data.shape, tensor.data.dtype, None)
+    entry.leaf = weakref.ref(tensor)
+    return entry
+
+
+def backward(entry, gradient, keep=False):
+    """Play the tape that ends in `entry` backwards; gradients arrive in `.grad` of the leaves.
+
+    The first gradient that reaches an entry is borrowed and never written to; a second one makes a fresh sum; later
+    ones are added to that sum in place. Saved arrays are freed entry by entry, unless `keep`.
+    Raises RuntimeError if part of the tape was freed by an earlier call.
+    """
+    order = entries(entry)
+    if any(e.backward is _freed for e in order):
+        _freed(None)
+    entry.gradient = gradient
+    try:
+        for e in reversed(order):
+            g, e.gradient = e.gradient, None
+            if g is None:
+                continue
+            if e.backward is None:
+                _deliver(e, g)
+                continue
+            gradients = e.backward(g)
+            if not keep:
+                e.backward = _freed
+            for parent, grad in zip(e.parents, gradients, strict=True):
+                if parent is None or grad is None:
+                    continue
+                if grad.shape != parent.shape:
+                    grad = sum_to(grad, parent.shape, e.op)
+                if grad.dtype != parent.dtype:
+                    raise TypeError(f"backward of {e.op}: gradient is {grad.dtype}, its input is {parent.dtype}")
+                if parent.gradient is None:
+                    new = parent.leaf is not None and _is_new(grad, g, gradients)
+                    parent.gradient, parent.owner = grad, _NEW if new else _BORROWED
+                elif parent.owner is _SUM:
+                    parent.gradient += grad
+                else:
+                    parent.gradient, parent.owner = parent.gradient + grad, _SUM
+            del g, gradients
+    except BaseException:
+        for e in order:
+            e.gradient = None
+        raise
+
+
+def _deliver(entry, g):
+    tensor = entry.leaf()
+    if tensor is None:
+        return
+    if tensor.grad is not None:
+        tensor.grad = tensor.grad + g
+    else:
+        tensor.grad = entry.device.xp.array(g) if entry.owner is _BORROWED else entry.device.xp.asarray(g)
+
+
+def _is_new(grad, g, gradients):
+    # A leaf may keep an array as its own only if nobody else has it: not the output's gradient, not a view, not a twin.
+    return grad is not g and grad.base is None and sum(other is grad for other in gradients) == 1 and grad.ndim > 0
+
+
+def _freed(_):
+    raise RuntimeError(
+        "backward: part of this tape was already played and freed; compute the loss again, "
+        "or call the first backward(keep=True)"
+    )
+
+
+def sum_to(gradient, shape, op="op"):
+    """Sum `gradient` over the axes along which an array of `shape` was broadcast: the adjoint of broadcasting.
+
+    Raises ValueError if no broadcast leads from `shape` to the gradient's shape.
+    """
+    extra = gradient.ndim - len(shape)
+    pairs = list(zip(gradient.shape[max(extra, 0) :], shape, strict=False))
+    if extra < 0 or any(have != want and want != 1 for have, want in pairs):
+        raise ValueError(f"backward of {op}: gradient has shape {gradient.shape}, its input has shape {shape}")
+    axes = tuple(range(extra)) + tuple(extra + i for i, (have, want) in enumerate(pairs) if want == 1 and have != 1)
+    return gradient.sum(axis=axes).reshape(shape)
+
+
+def entries(last):
+    """All entries that `last` depends on, and `last`, in the order of their creation."""
+    seen, todo = {last}, [last]
+    while todo:
+        for parent in todo.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                todo.append(parent)
+    return sorted(seen, key=attrgetter("number"))
+
+
+class no_grad(contextlib.ContextDecorator):
+    """Inside `with no_grad():`, or in a function decorated with `@no_grad()`, nothing is put on the tape."""
+
+    def __init__(self):
+        self._tokens = []
+
+    def __enter__(self):
+        self._tokens.append(_recording.set(False))
+
+    def __exit__(self, *_):
+        _recording.reset(self._tokens.pop())
+
+
+def _refuse_mixture(op, inputs):
+    places = list(dict.fromkeys(t.device.name for t in inputs))
+    if any(t.device is not inputs[0].device for t in inputs):
+        raise DeviceError(f"{op}: inputs are on {' and '.join(places)}; bring them together with transfer(x, device)")
+    types = list(dict.fromkeys(str(t.data.dtype) for t in inputs))
+    if len(types) > 1:
+        raise TypeError(f"{op}: inputs are {' and '.join(types)}; convert one of them with .astype(...)")

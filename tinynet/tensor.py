@@ -1,0 +1,221 @@
+"""Tensor: an array, its gradient, its device and its place on the tape."""
+
+import numpy as np
+
+from tinynet.devices import as_device
+from tinynet.tape import backward, leaf
+
+
+class Tensor:
+    """An n-dimensional array whose history can be differentiated.
+
+    `.data` is the array (NumPy, or CuPy on a GPU), `.grad` the gradient as an array of the same kind, or None before
+    the first `backward()`; only tensors made with `requires_grad=True` receive one. Operators are those of NumPy, with
+    its broadcasting, and record themselves on the tape (tinynet/tape.py); a Python number or an array takes the dtype
+    of the tensor it meets. Make one with `tinynet.tensor`.
+    """
+
+    __slots__ = ("__weakref__", "data", "device", "entry", "grad")
+    __array_ufunc__ = None  # np.ndarray * Tensor hands over to Tensor.__rmul__ instead of looping over elements
+
+    def __init__(self, data, device, entry=None):
+        self.data, self.device, self.entry, self.grad = data, device, entry, None
+
+    @property
+    def shape(self):
+        return self.data.shape
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    @property
+    def ndim(self):
+        return self.data.ndim
+
+    @property
+    def size(self):
+        return self.data.size
+
+    @property
+    def requires_grad(self):
+        """Whether this tensor is on the tape: made with `requires_grad=True`, or computed from such a tensor."""
+        return self.entry is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value):
+        if self.entry is not None and self.entry.leaf is None:
+            raise ValueError("requires_grad of a computed tensor cannot be set; use .detach() to cut it off the tape")
+        if not value:
+            self.entry = None
+        elif self.entry is None:
+            if self.data.dtype not in (np.float32, np.float64):
+                raise TypeError(f"requires_grad: {self.data.dtype} has no gradient; expected float32 or float64")
+            self.entry = leaf(self)
+
+    def backward(self, gradient=None, keep=False):
+        """Put d self / d leaf into `.grad` of every leaf, adding to what is there.
+
+        gradient: array or Tensor of this shape, the gradient of some loss with respect to this tensor; it may be left
+        out (and is 1) if this tensor has one element. keep: keep the saved arrays so that backward can be called again.
+        Raises ValueError if nothing was recorded or a gradient is missing; RuntimeError if the tape was already played.
+        """
+        if self.entry is None:
+            raise ValueError(
+                "backward: this tensor is not on the tape; give an input requires_grad=True and compute it outside no_grad"
+            )
+        if gradient is None:
+            if self.data.size != 1:
+                raise ValueError(
+                    f"backward: a tensor of shape {self.shape} needs a gradient of that shape; "
+                    "pass backward(gradient), or reduce it to a scalar loss first"
+                )
+            gradient = self.device.xp.ones_like(self.data)
+        else:
+            gradient = gradient.data if isinstance(gradient, Tensor) else gradient
+            gradient = self.device.xp.asarray(gradient, dtype=self.data.dtype)
+            if gradient.shape != self.data.shape:
+                raise ValueError(f"backward: gradient has shape {gradient.shape}, this tensor has shape {self.shape}")
+        backward(self.entry, gradient, keep)
+
+    def numpy(self):
+        """The values as a NumPy array on the host (on the CPU the array itself, not a copy)."""
+        return self.device.numpy(self.data)
+
+    def item(self):
+        """The value of a one-element tensor as a Python number; raises ValueError for any other size."""
+        if self.data.size != 1:
+            raise ValueError(f"item: expected a tensor with one element, got shape {self.shape}; use .numpy()")
+        return self.numpy().item()
+
+    def detach(self):
+        """A tensor with the same data that is not on the tape."""
+        return Tensor(self.data, self.device)
+
+    def to(self, device):
+        """This tensor on another device: itself if it is there already, else a recorded copy (see `transfer`)."""
+        return transfer.transfer(self, device)
+
+    def astype(self, dtype):
+        """This tensor in another dtype, recorded: its gradient comes back in this tensor's dtype."""
+        return arithmetic.astype(self, dtype)
+
+    def __repr__(self):
+        mark = ", requires_grad=True" if self.requires_grad else ""
+        values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=100)
+        return f"tensor({values}, dtype={self.dtype}, device={self.device.name}{mark})"
+
+    def __len__(self):
+        if self.data.ndim == 0:
+            raise TypeError("len: a tensor without axes has no length")
+        return self.data.shape[0]
+
+    def __float__(self):
+        return float(self.item())
+
+    def __bool__(self):
+        return bool(self.item())
+
+    def __array__(self, dtype=None, copy=None):
+        if self.requires_grad:
+            raise TypeError(
+                "a tensor on the tape does not turn into a NumPy array by itself, because NumPy would lose its history; "
+                "use tinynet's function of that name, or .detach().numpy()"
+            )
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __setitem__(self, index, value):
+        raise TypeError(
+            "tensors are not assigned into, because backward may need the old values; "
+            "build a new one with tn.concat, tn.stack or tn.pad, or write into .data outside the tape"
+        )
+
+    def __getitem__(self, index):
+        return shaping.index(self, index)
+
+    def __add__(self, other):
+        return arithmetic.add(self, other)
+
+    def __radd__(self, other):
+        return arithmetic.add(other, self)
+
+    def __sub__(self, other):
+        return arithmetic.sub(self, other)
+
+    def __rsub__(self, other):
+        return arithmetic.sub(other, self)
+
+    def __mul__(self, other):
+        return arithmetic.mul(self, other)
+
+    def __rmul__(self, other):
+        return arithmetic.mul(other, self)
+
+    def __truediv__(self, other):
+        return arithmetic.div(self, other)
+
+    def __rtruediv__(self, other):
+        return arithmetic.div(other, self)
+
+    def __pow__(self, other):
+        return arithmetic.pow(self, other)
+
+    def __rpow__(self, other):
+        return arithmetic.pow(other, self)
+
+    def __matmul__(self, other):
+        return arithmetic.matmul(self, other)
+
+    def __rmatmul__(self, other):
+        return arithmetic.matmul(other, self)
+
+    def __neg__(self):
+        return arithmetic.neg(self)
+
+    def sum(self, axis=None, keepdims=False):
+        return reductions.sum(self, axis, keepdims)
+
+    def mean(self, axis=None, keepdims=False):
+        return reductions.mean(self, axis, keepdims)
+
+    def max(self, axis=None, keepdims=False):
+        return reductions.max(self, axis, keepdims)
+
+    def reshape(self, *shape):
+        return shaping.reshape(self, *shape)
+
+    def transpose(self, *axes):
+        return shaping.transpose(self, *axes)
+
+    @property
+    def T(self):
+        return shaping.transpose(self)
+
+    def flatten(self, start_dim=0, end_dim=-1):
+        return shaping.flatten(self, start_dim, end_dim)
+
+
+def tensor(data, requires_grad=False, device=None, dtype=None):
+    """A new Tensor with a copy of `data`.
+
+    data: number, nested list, array or Tensor. device: Device or name, default cpu:0. dtype: default the array's own;
+    Python floats become float32. Raises TypeError for data that are not numbers and for `requires_grad` of a dtype
+    other than float32 and float64.
+    """
+    device = as_device(device)
+    if isinstance(data, Tensor):
+        data = data.numpy()
+    if dtype is None and not hasattr(data, "dtype"):
+        array = np.array(data)
+        dtype = np.float32 if array.dtype == np.float64 else array.dtype
+    host = np.array(device.numpy(data) if isinstance(data, device.xp.ndarray) else data, dtype=dtype)
+    if host.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: expected numbers, got {type(data).__name__} of dtype {host.dtype}")
+    made = Tensor(device.array(host), device)
+    if requires_grad:
+        made.requires_grad = True
+    return made
+
+
+# Down here because the ops build on Tensor; a method looks its op up when it is called.
+from tinynet.ops import arithmetic, reductions, shaping, transfer  # noqa: E402

@@ -1,0 +1,329 @@
+"""Training: the loop, what it writes while it runs, and how it goes on after it was stopped.
+
+A run is its options, and everything random in it comes from generators whose state is saved: stopped at any step and
+resumed, it computes the same bits as if it had not been stopped. This module is handed a function that builds the
+network; it knows nothing about AlexNet.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tinynet import checkpoint, data, draw
+from tinynet.devices import devices
+from tinynet.errors import CheckpointError, DataError, TinynetError, UsageError
+from tinynet.evaluation import Score, evaluate, probabilities
+from tinynet.ops.losses import cross_entropy
+from tinynet.optim import ReduceLROnPlateau
+from tinynet.tensor import Tensor
+
+ALWAYS = dict(data=None, lr=None, seed=0, width=0.25, recipe="modern")
+DRAWN = dict(epochs=15, batch=64, image_size=64)  # for the pictures that the program draws itself
+FOLDER = dict(epochs=60, batch=128, image_size=None)
+MAY_CHANGE = ("data", "epochs")  # on --resume
+SAVE_EVERY = 600  # seconds between checkpoints inside an epoch
+DRAW_EVERY = 60  # seconds between pictures
+
+
+def train(args, build):
+    """Train as the command line `args` say; `build(options, classes, devices)` gives (model, recipe).
+
+    Returns the exit code: 0 when the last epoch is done, 130 when it was stopped and can be resumed.
+    Raises TinynetError, before anything is computed where that is possible, for what a user can mend.
+    """
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    places, workers = devices(given.get("device", "cpu")), given.get("workers", 2)
+    if "resume" in given:
+        run = Run.resume(given, build, places, workers)
+    else:
+        run = Run.start(given, build, places, workers)
+    with Interrupt() as interrupt:
+        done = run.fit(interrupt)
+        run.finish(done)
+    return 0 if done else 130
+
+
+class Run:
+    """A training run: its options, its data and network, and where it stands."""
+
+    def __init__(self, options, out, train_set, val_set, build, places, workers):
+        self.options, self.out, self.device = options, Path(out), places[0]
+        self.train_set, self.val_set, self.workers = train_set, val_set, workers
+        self.model, self.recipe = build(options, len(train_set.classes), places)
+        self.optimizer = self.recipe.optimizer(self.model, options["lr"])
+        self.schedule = ReduceLROnPlateau(self.optimizer, patience=options["patience"])
+        self.mean = self.colour = None
+        self.epoch = self.batch_in_epoch = self.step = 0
+        self.score, self.named_broken = Score(), 0
+        self.saved = self.drawn = self.began = time.monotonic()
+
+    @classmethod
+    def start(cls, given, build, places, workers):
+        options = ALWAYS | (FOLDER if "data" in given else DRAWN)
+        options |= {name: given[name] for name in options if name in given}
+        options["patience"] = max(2, options["epochs"] // 15)
+        if options["seed"] < 0:
+            raise UsageError(f"--seed {options['seed']} is below 0; give 0 or more")
+        train_set, val_set = _open_data(options)
+        out = Path(given.get("out") or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
+        run = cls(options, out, train_set, val_set, build, places, workers)
+        _claim(out)
+        bar = {"desc": "mean image", "unit": "image", "leave": False, "disable": None}
+        run.mean = data.mean_image(train_set, seed=options["seed"], progress=lambda items: tqdm(items, **bar))
+        if run.recipe.colour:
+            run.colour = data.pca(train_set, seed=options["seed"])
+        run.announce(f"training on {train_set.source}; validating on {len(val_set):,} images")
+        if options["data"] is None:
+            print("to train on your own pictures: python alexnet.py --data DIR  (one sub-folder a class)")
+        return run
+
+    @classmethod
+    def resume(cls, given, build, places, workers):
+        out = Path(given["resume"])
+        arrays, state = checkpoint.load(out)
+        options = state["options"]
+        for name, value in given.items():
+            if name == "out" or (name in options and name not in MAY_CHANGE and value != options[name]):
+                kept = out if name == "out" else options[name]
+                flag = name.replace("_", "-")
+                raise UsageError(f"--{flag} {value} cannot change on --resume: this run has {kept}; leave it out")
+        options |= {name: given[name] for name in MAY_CHANGE if name in given}
+        train_set, val_set = _open_data(options)
+        if train_set.classes != state["classes"]:
+            raise DataError(f"{train_set.source} has other classes than the run in {out}; give the folder it began with")
+        run = cls(options, out, train_set, val_set, build, places, workers)
+        run._restore(arrays, state, out)
+        run.announce(f"going on with {out} in epoch {run.epoch + 1} of {options['epochs']}, after step {run.step}")
+        return run
+
+    def announce(self, what):
+        o = self.options
+        print(f"{what}")
+        print(
+            f"AlexNet, width {o['width']:g}, {sum(p.size for p in self.model.parameters()):,} parameters, "
+            f"{o['image_size']} px crops, recipe {o['recipe']}, batch {o['batch']}, {o['epochs']} epochs -> {self.out}"
+        )
+
+    # the loop ---------------------------------------------------------------------------------------------------------
+
+    def fit(self, interrupt):
+        """Train until the last epoch is done (True) or `interrupt.requested` (False); leaves a checkpoint either way."""
+        crop, scale, seed = self.options["image_size"], self.recipe.input_scale, self.options["seed"]
+        how = dict(crop=crop, mean=self.mean, scale=scale, seed=seed, workers=self.workers)
+        train = data.Batches(self.train_set, self.options["batch"], colour=self.colour, **how)
+        val = data.Batches(self.val_set, self.options["batch"], **how)
+        with open(self.out / "log.jsonl", "a", encoding="utf-8") as log:
+            self.log = log
+            while self.epoch < self.options["epochs"]:
+                began = time.monotonic()
+                if not self._train_epoch(train, interrupt):
+                    break
+                score = evaluate(self.model, val, self.device, lambda: interrupt.requested)
+                if score is None:
+                    break
+                self._end_epoch(score, time.monotonic() - began)
+        self.save()
+        return self.epoch >= self.options["epochs"]
+
+    def _train_epoch(self, batches, interrupt):
+        self.model.train()
+        bar = tqdm(
+            total=len(self.train_set), initial=min(self.batch_in_epoch * self.options["batch"], len(self.train_set)),
+            desc=f"epoch {self.epoch + 1}/{self.options['epochs']}", unit="image", leave=False, disable=None,
+        )  # fmt: skip
+        with bar:
+            for x, labels in batches.epoch(self.epoch, self.batch_in_epoch):
+                self._train_step(x, labels, bar)
+                if interrupt.requested:
+                    return False
+                if time.monotonic() - self.saved > SAVE_EVERY:
+                    self.save()
+        self._name_broken()
+        return not interrupt.requested
+
+    def _train_step(self, x, labels, bar):
+        began = time.monotonic()
+        logits = self.model(Tensor(self.device.array(x), self.device))
+        loss = cross_entropy(logits, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        value = loss.item()
+        if not np.isfinite(value):
+            raise TinynetError(
+                f"the loss is {value} at step {self.step + 1}: the learning rate {self.optimizer.lr:g} is too high; "
+                f"start again with --lr {self.optimizer.lr / 10:g}"
+            )
+        self.optimizer.step()
+        self.step, self.batch_in_epoch = self.step + 1, self.batch_in_epoch + 1
+        self.score.add(value, logits.numpy(), labels)
+        rate = len(labels) / (time.monotonic() - began)
+        self._log("step", loss=value, lr=self.optimizer.lr, images_per_second=round(rate, 1))
+        _, wrong1, wrong5 = self.score.means()
+        bar.set_postfix_str(f"loss {value:.3f}, top-1 {1 - wrong1:.1%}, top-5 {1 - wrong5:.1%}", refresh=False)
+        bar.update(len(labels))
+
+    def _end_epoch(self, score, seconds):
+        (loss, error, top5), (val_loss, val_error, val_top5) = self.score.means(), score.means()
+        self._log("epoch", train_loss=loss, train_error=error, train_top5_error=top5, val_loss=val_loss,
+                  val_error=val_error, val_top5_error=val_top5, lr=self.optimizer.lr, seconds=round(seconds, 2))  # fmt: skip
+        print(
+            f"epoch {self.epoch + 1:3}/{self.options['epochs']}  loss {loss:.3f}  training top-1 {1 - error:6.1%}  |  "
+            f"validation top-1 {1 - val_error:6.1%}  top-5 {1 - val_top5:6.1%}  |  {seconds:.0f} s"
+        )
+        self.epoch, self.batch_in_epoch, self.score = self.epoch + 1, 0, Score()
+        if self.schedule.step(val_error):
+            print(f"validation error has stalled: learning rate is now {self.optimizer.lr:g}")
+        self.save()
+        if time.monotonic() - self.drawn > DRAW_EVERY:
+            self.draw()
+
+    def _log(self, kind, **values):
+        line = {"kind": kind, "step": self.step, "epoch": self.epoch, **values}
+        print(json.dumps(line), file=self.log, flush=True)
+
+    def _name_broken(self):
+        for name in self.train_set.broken[self.named_broken :]:
+            tqdm.write(f"skipped, because it cannot be decoded: {name}", file=sys.stderr)
+        self.named_broken = len(self.train_set.broken)
+
+    def finish(self, done):
+        """Draw the pictures and say what there is."""
+        self.draw()
+        epochs = [r for r in _read_log(self.out / "log.jsonl") if r["kind"] == "epoch"]
+        if done and epochs:
+            last = epochs[-1]
+            minutes, seconds = divmod(round(sum(r["seconds"] for r in epochs)), 60)
+            print(
+                f"done: validation top-1 {1 - last['val_error']:.1%}, top-5 {1 - last['val_top5_error']:.1%} on "
+                f"{len(self.val_set):,} images, after {len(epochs)} epochs in {minutes} min {seconds} s"
+            )
+        broken = len(self.train_set.broken) + len(self.val_set.broken)
+        if broken:
+            print(f"{broken} broken images were skipped")
+        print(f"in {self.out}: {', '.join(sorted(p.name for p in self.out.iterdir() if not p.name.startswith('.')))}")
+        if not done:
+            print(f"stopped after step {self.step}; go on with: python alexnet.py --resume {self.out}")
+
+    def draw(self):
+        """curves.png, kernels.png and predictions.png, from the state of the moment."""
+        draw.curves(_read_log(self.out / "log.jsonl"), self.out / "curves.png")
+        draw.kernels(self.model.first_kernels(), self.out / "kernels.png")
+        labels, chosen = self.val_set.labels, np.random.default_rng(0).permutation(len(self.val_set))
+        _, first = np.unique(labels[chosen], return_index=True)  # one picture of each class, then any
+        chosen = [i for i in dict.fromkeys([*chosen[np.sort(first)], *chosen]) if self.val_set.image(i) is not None][:8]
+        images = [self.val_set.image(i) for i in chosen]
+        p = probabilities(self.model, images, self.mean, self.recipe.input_scale, self.device)
+        draw.predictions(np.stack(images), labels[chosen], p, self.train_set.classes, self.out / "predictions.png")
+        self.drawn = time.monotonic()
+
+    # what is saved ----------------------------------------------------------------------------------------------------
+
+    def save(self):
+        """Write the checkpoint."""
+        arrays = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for name, p in self.model.named_parameters():
+            arrays[f"velocity.{name}"] = p.device.numpy(self.optimizer.velocity[id(p)])
+        arrays["mean"] = self.mean
+        if self.colour is not None:
+            arrays["colour.deviations"], arrays["colour.directions"] = self.colour
+        state = {
+            "options": self.options,
+            "classes": self.train_set.classes,
+            "epoch": self.epoch,
+            "batch_in_epoch": self.batch_in_epoch,
+            "step": self.step,
+            "score": self.score.state,
+            "schedule": self.schedule.state_dict(),
+            "generators": [m.rng.bit_generator.state for m in self.model.modules() if hasattr(m, "rng")],
+        }
+        checkpoint.save(self.out / checkpoint.NAME, arrays, state)
+        self.saved = time.monotonic()
+
+    def _restore(self, arrays, state, path):
+        checkpoint.restore(self.model, arrays, path)
+        for name, p in self.model.named_parameters():
+            self.optimizer.velocity[id(p)][...] = p.device.array(arrays[f"velocity.{name}"])
+        self.mean = arrays["mean"]
+        if "colour.deviations" in arrays:
+            self.colour = arrays["colour.deviations"], arrays["colour.directions"]
+        self.epoch, self.batch_in_epoch, self.step = state["epoch"], state["batch_in_epoch"], state["step"]
+        self.score = Score(state["score"])
+        self.schedule.load_state_dict(state["schedule"])
+        generators = (m.rng for m in self.model.modules() if hasattr(m, "rng"))
+        for rng, saved in zip(generators, state["generators"], strict=True):
+            rng.bit_generator.state = saved
+        # What was logged after the checkpoint will be computed, and logged, again.
+        log = self.out / "log.jsonl"
+        kept = [r for r in _read_log(log) if r["step"] <= self.step and (r["kind"] == "step" or r["epoch"] < self.epoch)]
+        temporary = log.with_suffix(".new")
+        temporary.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
+        os.replace(temporary, log)
+
+
+class Interrupt:
+    """While entered, Ctrl-C (or a polite kill) only sets `requested`; a second one stops the program at once."""
+
+    def __init__(self):
+        self.requested = False
+
+    def __enter__(self):
+        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _note(self, *_):
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        tqdm.write("stopping after this step (again: at once) ...", file=sys.stderr)
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _open_data(options):
+    """(training set, validation set); settles options["image_size"] if it is open."""
+    if options["data"] is None:
+        return data.synthetic(size=_stored(options["image_size"]), seed=options["seed"])
+    options["data"] = os.path.abspath(options["data"])
+    if options["image_size"] is None:
+        options["image_size"] = data.fitting_crop(options["data"])
+    return data.folder(options["data"], _stored(options["image_size"]), seed=options["seed"])
+
+
+def _stored(crop):
+    """The side of the stored images for a side of the crops, in the paper's proportion: 256 for 224."""
+    return round(crop * 256 / 224)
+
+
+def _claim(out):
+    """Make the output folder; raises UsageError if it holds a run already or cannot be written."""
+    if (out / checkpoint.NAME).exists() or (out / "log.jsonl").exists():
+        raise UsageError(f"{out} holds a run already; go on with it by --resume {out}, or choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "log.jsonl").touch(exist_ok=False)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror}); choose another --out") from error
+
+
+def _read_log(path):
+    """The records of a log; a line that a killed run left unfinished is left out."""
+    records = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing; expected the log that belongs to the checkpoint beside it") from error
+    for line in lines:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
