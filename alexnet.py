@@ -282,15 +282,24 @@ def train_parser():
         epilog="To name what is in a picture: alexnet.py predict IMAGE... --checkpoint FILE",
     )
     add = parser.add_argument
-    add("--data", metavar="DIR", help="folder of images, one sub-folder a class, perhaps under train/ and val/, or Tiny "
-        "ImageNet's layout (default: pictures drawn by the program; paper: ImageNet)")
+    add(
+        "--data",
+        metavar="DIR",
+        help="folder of images, one sub-folder a class, perhaps under train/ and val/, or Tiny "
+        "ImageNet's layout (default: pictures drawn by the program; paper: ImageNet)",
+    )
     add("--epochs", type=positive(int), help="times through the training images (default 15, with --data 60; paper: 90)")
     add("--batch", type=positive(int), help="images a step (default 64, with --data 128; paper: 128)")
     add("--lr", type=positive(float), help="learning rate to start with (default: the recipe's, 0.01; paper: 0.01)")
     add("--seed", type=int, help="of the weights, the order of the images and their crops (default 0)")
     add("--width", type=positive(float), help="scales every layer (default 0.25; paper: 1)")
-    add("--image-size", type=positive(int), metavar="PIXELS", help="side of the crops that the network sees; images are "
-        "resized to 8/7 of it (default 64, with --data what the images have, up to 224; paper: 224)")
+    add(
+        "--image-size",
+        type=positive(int),
+        metavar="PIXELS",
+        help="side of the crops that the network sees; images are "
+        "resized to 8/7 of it (default 64, with --data what the images have, up to 224; paper: 224)",
+    )
     add("--recipe", choices=RECIPES, help="default modern. " + ". ".join(f"{k}: {r.about}" for k, r in RECIPES.items()))
     add("--device", metavar="DEVICES", help="cpu, or two for the two towers: cpu:0,cpu:1 (default cpu; paper: two GPUs)")
     add("--out", metavar="DIR", help="folder for the checkpoint, the log and the pictures (default runs/<date>)")

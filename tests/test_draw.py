@@ -116,7 +116,7 @@ def panels(tmp_path, monkeypatch):
     def drawn(records):
         path = draw.curves(records, tmp_path / "curves.png")
         assert pixels(path).shape == (600, 1560, 3)
-        return figures[-1].axes
+        return figures[-1].axes[1:]
 
     return drawn
 
@@ -441,3 +441,10 @@ def test_predictions_of_a_wrong_shape_are_refused(change, message, tmp_path):
     given = {"images": photos(2), "labels": [0, 1], "probabilities": np.full((2, 3), 0.3), "classes": list("abc")}
     with pytest.raises(ValueError, match=f"predictions: .*{message}"):
         draw.predictions(**(given | change), path=tmp_path / "unused.png")
+
+
+def test_a_large_image_is_averaged_not_sampled(tmp_path):
+    image = np.zeros((1, 3, 512, 512), np.uint8)
+    image[..., ::2, ::2] = image[..., 1::2, 1::2] = 200
+    picture = pixels(draw.predictions(image, None, np.ones((1, 1)), ["a"], tmp_path / "p.png"))
+    assert (picture[30:286, 30:286] == 100).all()

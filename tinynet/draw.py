@@ -48,15 +48,10 @@ def _style():
         yield
 
 
-def _figure(width, height):
-    """An empty figure of width x height pixels with its own canvas."""
-    inches = (width + 1e-6) / DPI, (height + 1e-6) / DPI  # since some Matplotlibs round pixels down, 315.99999 to 315
-    return FigureCanvasAgg(Figure(figsize=inches, dpi=DPI)).figure
-
-
 def _page(width, height):
-    """A figure covered by one bare axes whose coordinates are pixels, y downwards; and that axes."""
-    figure = _figure(width, height)
+    """A figure of width x height pixels and, covering it, a bare axes whose coordinates are pixels, y downwards."""
+    inches = (width + 1e-6) / DPI, (height + 1e-6) / DPI  # since some Matplotlibs round 315.99999 pixels down
+    figure = FigureCanvasAgg(Figure(figsize=inches, dpi=DPI)).figure
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), autoscale_on=False)
     axes.set_axis_off()
     return figure, axes
@@ -119,7 +114,7 @@ def curves(records, path):
     span = (np.floor(reach.min()), reach.max()) if reach.size else (0, 1)
 
     with _style():
-        figure = _figure(1560, 600)
+        figure, _ = _page(1560, 600)
         left = _panel(figure, 70, "Loss", unit, span)
         right = _panel(figure, 805, "Error, %", unit, span)
         _draw_loss(left, unit, x, loss, ends, _column(epochs, "val_loss"))
@@ -382,7 +377,7 @@ def predictions(images, labels, probabilities, classes, path, columns=4):
 
 
 def _photo(image):
-    """The image (3, s, s) with about 256 pixels a side, uint8 (S, S, 3): each of its pixels a square, or squares merged."""
+    """The image (3, s, s) as uint8 (S, S, 3), S near 256: each pixel made a square, or squares of them one pixel."""
     zoom, shrink = max(1, round(256 / image.shape[1])), max(1, round(image.shape[1] / 256))
     side = image.shape[1] // shrink
     squares = image[:, : side * shrink, : side * shrink].reshape(3, side, shrink, side, shrink)

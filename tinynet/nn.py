@@ -69,8 +69,8 @@ class Module:
         return ((name, t) for name, t in self.named_tensors() if t.requires_grad)
 
     def parameters(self):
-        """All Tensors that are trained."""
-        return [t for _, t in self.named_parameters()]
+        """All Tensors that are trained, each once, even if it is shared by two layers."""
+        return list(dict.fromkeys(t for _, t in self.named_parameters()))
 
     def modules(self):
         """This module and all modules inside it."""
@@ -130,8 +130,9 @@ class Module:
                     f"load_state_dict: {name} has shape {np.shape(state[name])}, this network wants {t.shape}; "
                     "build the network with the sizes that it was saved with"
                 )
+        values = {name: np.asarray(state[name], dtype=t.dtype) for name, t in own.items()}
         for name, t in own.items():
-            t.data[...] = t.device.array(np.asarray(state[name], dtype=t.dtype))
+            t.data[...] = t.device.array(values[name])
 
 
 def _parameter(shape, bound, rng, device, dtype):

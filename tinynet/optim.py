@@ -15,7 +15,8 @@ class SGD:
 
     params: Tensors, or dicts {"params": Tensors, "lr_scale": 1.0, "weight_decay": ..., "scheduled": True} that override:
     lr_scale multiplies lr; a group that is not scheduled keeps its learning rate when `lr` changes (the 2012 code's
-    biases: lr_scale=2, weight_decay=0, scheduled=False). Defaults are the paper's. Raises ValueError for an empty list.
+    biases: lr_scale=2, weight_decay=0, scheduled=False). Defaults are the paper's. Raises ValueError for an empty list,
+    an unknown key in a group and a parameter that is given twice.
     """
 
     def __init__(self, params, lr=0.01, momentum=0.9, weight_decay=5e-4):
@@ -26,8 +27,14 @@ class SGD:
             groups = [{"params": groups}]
         self.lr, self.initial_lr, self.momentum = lr, lr, momentum
         defaults = {"lr_scale": 1.0, "weight_decay": weight_decay, "scheduled": True}
+        unknown = [key for group in groups for key in group if key not in ("params", *defaults)]
+        if unknown:
+            raise ValueError(f"SGD: a group has the unknown key {unknown[0]!r}; expected params, {', '.join(defaults)}")
         self.groups = [{**defaults, **group, "params": list(group["params"])} for group in groups]
-        self.velocity = {id(p): p.device.xp.zeros_like(p.data) for g in self.groups for p in g["params"]}
+        everything = [p for group in self.groups for p in group["params"]]
+        if len({id(p) for p in everything}) < len(everything):
+            raise ValueError("SGD: a parameter is given twice, and would be updated twice; give each one once")
+        self.velocity = {id(p): p.device.xp.zeros_like(p.data) for p in everything}
 
     def step(self):
         """Update every parameter that has a gradient."""

@@ -45,7 +45,7 @@ def record(op, data, inputs, backward):
     on_tape = False
     for tensor in inputs:
         if tensor.device is not device or tensor.data.dtype is not dtype:
-            _refuse_mixture(op, inputs)
+            check_alike(op, inputs)
         if tensor.entry is not None:
             on_tape = True
     if not isinstance(data, device.xp.ndarray):  # NumPy turns 0-dimensional results into scalars
@@ -73,16 +73,15 @@ def backward(entry, gradient, keep=False):
     order = entries(entry)
     if any(e.backward is _freed for e in order):
         _freed(None)
-    entry.gradient = gradient
+    entry.gradient, entry.owner = gradient, _BORROWED
     try:
         for e in reversed(order):
+            if e.backward is None or e.gradient is None:
+                continue
             g, e.gradient = e.gradient, None
-            if g is None:
-                continue
-            if e.backward is None:
-                _deliver(e, g)
-                continue
             gradients = e.backward(g)
+            if not isinstance(gradients, tuple) or len(gradients) != len(e.parents):
+                raise TypeError(f"backward of {e.op}: expected a tuple of {len(e.parents)} gradients, one an input")
             if not keep:
                 e.backward = _freed
             for parent, grad in zip(e.parents, gradients, strict=True):
@@ -100,20 +99,23 @@ def backward(entry, gradient, keep=False):
                 else:
                     parent.gradient, parent.owner = parent.gradient + grad, _SUM
             del g, gradients
-    except BaseException:
+        for e in order:  # only now: an error halfway leaves every .grad as it was
+            if e.gradient is not None:
+                _deliver(e)
+    finally:
         for e in order:
             e.gradient = None
-        raise
 
 
-def _deliver(entry, g):
-    tensor = entry.leaf()
+def _deliver(entry):
+    tensor, g, xp = entry.leaf(), entry.gradient, entry.device.xp
+    entry.gradient = None
     if tensor is None:
         return
     if tensor.grad is not None:
-        tensor.grad = tensor.grad + g
+        tensor.grad = xp.asarray(tensor.grad + g)  # NumPy turns 0-dimensional sums into scalars
     else:
-        tensor.grad = entry.device.xp.array(g) if entry.owner is _BORROWED else entry.device.xp.asarray(g)
+        tensor.grad = xp.array(g) if entry.owner is _BORROWED else xp.asarray(g)
 
 
 def _is_new(grad, g, gradients):
@@ -152,20 +154,21 @@ def entries(last):
     return sorted(seen, key=attrgetter("number"))
 
 
-class no_grad(contextlib.ContextDecorator):
+@contextlib.contextmanager
+def no_grad():
     """Inside `with no_grad():`, or in a function decorated with `@no_grad()`, nothing is put on the tape."""
-
-    def __init__(self):
-        self._tokens = []
-
-    def __enter__(self):
-        self._tokens.append(_recording.set(False))
-
-    def __exit__(self, *_):
-        _recording.reset(self._tokens.pop())
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
 
 
-def _refuse_mixture(op, inputs):
+def check_alike(op, inputs):
+    """Raises DeviceError for inputs of two devices, TypeError for inputs of two dtypes.
+
+    `record` calls it; an op calls it earlier if its forward would fail on such a mixture in a less helpful way.
+    """
     places = list(dict.fromkeys(t.device.name for t in inputs))
     if any(t.device is not inputs[0].device for t in inputs):
         raise DeviceError(f"{op}: inputs are on {' and '.join(places)}; bring them together with transfer(x, device)")

@@ -105,6 +105,12 @@ class Tensor:
         values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=100)
         return f"tensor({values}, dtype={self.dtype}, device={self.device.name}{mark})"
 
+    def __format__(self, spec):
+        return format(self.item(), spec) if spec else str(self)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
     def __len__(self):
         if self.data.ndim == 0:
             raise TypeError("len: a tensor without axes has no length")
@@ -208,7 +214,7 @@ def tensor(data, requires_grad=False, device=None, dtype=None):
     if dtype is None and not hasattr(data, "dtype"):
         array = np.array(data)
         dtype = np.float32 if array.dtype == np.float64 else array.dtype
-    host = np.array(device.numpy(data) if isinstance(data, device.xp.ndarray) else data, dtype=dtype)
+    host = np.array(device.numpy(data) if isinstance(data, device.xp.ndarray) else data, dtype=dtype, order="C")
     if host.dtype.kind not in "fiub":
         raise TypeError(f"tensor: expected numbers, got {type(data).__name__} of dtype {host.dtype}")
     made = Tensor(device.array(host), device)

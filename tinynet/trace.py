@@ -27,8 +27,7 @@ class Tape(list):
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         align = (str.rjust, str.ljust, str.ljust, str.ljust, str.ljust, str.rjust)
         return "\n".join(
-            "  ".join(put(cell, width) for put, cell, width in zip(align, row, widths, strict=True)).rstrip()
-            for row in rows
+            "  ".join(put(cell, width) for put, cell, width in zip(align, row, widths, strict=True)).rstrip() for row in rows
         )
 
 

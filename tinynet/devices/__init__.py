@@ -35,7 +35,7 @@ def as_device(device: "Device | str | None") -> Device:
 
 def _device(name: str, given: str) -> Device:
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or not (index.isascii() and index.isdecimal() or name == kind):
+    if kind not in ("cpu", "cuda") or not ((index.isascii() and index.isdecimal()) or name == kind):
         raise DeviceError(f"unknown device {name!r} in {given!r}; expected 'cpu', 'cpu:0,cpu:1' or 'cuda:0'")
     key = f"{kind}:{int(index or 0)}"
     if key not in _KNOWN:

@@ -19,14 +19,16 @@ class CUDA(Device):
         name = f"cuda:{index}"
         try:
             import cupy
-        except ModuleNotFoundError as error:
-            raise DeviceError(f"device {name} needs CuPy, which is not installed: {_INSTALL}") from error
         except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+                raise DeviceError(f"device {name} needs CuPy, which is not installed: {_INSTALL}") from error
             raise DeviceError(f"device {name} needs CuPy, which fails to import ({error}): {_INSTALL}") from error
         try:
             count = cupy.cuda.runtime.getDeviceCount()
         except Exception as error:
             raise DeviceError(f"device {name}: {_why_no_gpu(cupy, error)}") from error
+        if count == 0:
+            raise DeviceError(f"device {name}: {_why_no_gpu(cupy, 'the driver counts 0 of them')}")
         if index >= count:
             raise DeviceError(f"device {name} does not exist: {count} GPU(s) visible, cuda:0 to cuda:{count - 1}")
         raise DeviceError(f"device {name}: this version of tinynet has no CUDA kernels yet; run with --device cpu")

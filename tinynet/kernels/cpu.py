@@ -13,7 +13,7 @@ Everything else is bound by memory: the batch is worked on a few images at a tim
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinynet.kernels.parallel import pieces
+from tinynet.kernels.parallel import pieces, scratch
 
 TILE = 400_000  # floats of columns in a tile: what the caches of a core hold, and enough for an efficient product
 CHUNK = 1 << 17  # floats that the other kernels work on at a time
@@ -48,8 +48,14 @@ class _Tiles:
         """The images with their border of zeros; without padding, the images themselves."""
         if self.padding == (0, 0):
             return x[images]
-        framed = np.zeros((images.stop - images.start, x.shape[1], *self.framed), dtype=x.dtype)
+        framed = self.empty_frame(images, x)
         framed[:, :, *self.inside] = x[images]
+        return framed
+
+    def empty_frame(self, images, x):
+        """Zeros with room for the images and their border."""
+        framed = scratch("frame", (images.stop - images.start, x.shape[1], *self.framed), x.dtype)
+        framed[...] = 0
         return framed
 
     def windows(self, framed, group, rows):
@@ -66,7 +72,9 @@ class _Tiles:
     def columns(self, framed, group, rows):
         """im2col: the windows as a matrix, one column an output pixel."""
         windows = self.windows(framed, group, rows)
-        return np.ascontiguousarray(windows).reshape(self.k, -1)
+        columns = scratch("columns", windows.shape, framed.dtype)
+        np.copyto(columns, windows)
+        return columns.reshape(self.k, -1)
 
     def add_columns(self, columns, framed, group, rows):
         """col2im, the adjoint: each column's values are added to the pixels that they came from."""
@@ -95,7 +103,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
             framed = tiles.frame(images, x)
             for rows in tiles.rows():
                 for group, matrix in enumerate(matrices):
-                    product = matrix @ tiles.columns(framed, group, rows)
+                    product = product_of(matrix, tiles.columns(framed, group, rows))
                     maps = slice(group * len(matrix), (group + 1) * len(matrix))
                     target = y[images, maps, rows].swapaxes(0, 1)
                     np.add(product.reshape(target.shape), biases[maps, None, None, None], out=target)
@@ -112,10 +120,10 @@ def conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups):
 
     def work(start, stop):
         for images in tiles.images(start, stop):
-            framed = np.zeros((images.stop - images.start, x_shape[1], *tiles.framed), dtype=g.dtype)
+            framed = tiles.empty_frame(images, dx)
             for rows in tiles.rows():
                 for group, matrix in enumerate(matrices):
-                    columns = matrix.T @ _as_matrix(g, images, group, groups, rows)
+                    columns = product_of(matrix.T, _as_matrix(g, images, group, groups, rows))
                     tiles.add_columns(columns, framed, group, rows)
             dx[images] = framed[:, :, *tiles.inside]
 
@@ -134,7 +142,7 @@ def conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups):
             for rows in tiles.rows():
                 for group in range(groups):
                     columns = tiles.columns(framed, group, rows)
-                    part[group] += _as_matrix(g, images, group, groups, rows) @ columns.T
+                    part[group] += product_of(_as_matrix(g, images, group, groups, rows), columns.T)
         return part
 
     parts = pieces(len(x), work) or [np.zeros(weight_shape, g.dtype)]
@@ -143,11 +151,33 @@ def conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups):
     return parts[0].reshape(weight_shape)
 
 
+def product_of(a, b):
+    """a @ b in this thread's scratch memory: valid until the next product."""
+    return np.matmul(a, b, out=scratch("product", (len(a), b.shape[1]), a.dtype))
+
+
 def _as_matrix(g, images, group, groups, rows):
     """The tile of an output gradient as a matrix, one row a map, one column an output pixel."""
     maps = g.shape[1] // groups
     tile = g[images, group * maps : (group + 1) * maps, rows]
     return tile.swapaxes(0, 1).reshape(maps, -1)
+
+
+# fully connected ------------------------------------------------------------------------------------------------------
+
+
+def matmul(a, b):
+    """The product (n, k) @ (k, m) of two matrices, its longer side cut into pieces.
+
+    BLAS would split it too, but its threads wait for each other in a loop: on a machine that is busy with anything else
+    one product of a small layer took 30 ms instead of 1.
+    """
+    out = np.empty((a.shape[0], b.shape[1]), dtype=np.result_type(a, b))
+    if out.shape[0] > out.shape[1]:
+        pieces(out.shape[0], lambda start, stop: np.matmul(a[start:stop], b, out=out[start:stop]))
+    else:
+        pieces(out.shape[1], lambda start, stop: np.matmul(a, b[:, start:stop], out=out[:, start:stop]))
+    return out
 
 
 # pooling --------------------------------------------------------------------------------------------------------------
@@ -337,7 +367,10 @@ def sgd(weight, velocity, gradient, lr, momentum, weight_decay):
         v -= lr * g
         w += v
 
-    _elementwise(update, weight, velocity, np.ascontiguousarray(gradient))
+    if not (weight.flags.c_contiguous and velocity.flags.c_contiguous):
+        update(weight, velocity, gradient)  # flattening them would update a copy
+    else:
+        _elementwise(update, weight, velocity, np.ascontiguousarray(gradient))
 
 
 def _elementwise(function, *arrays):

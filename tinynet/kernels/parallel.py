@@ -7,9 +7,12 @@ alone, so results are the same, bit for bit, on every run with that number.
 """
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 
@@ -41,10 +44,26 @@ def pieces(n, work):
         return [work(0, n)] if n else []
     ends = [n * i // count for i in range(count + 1)]
     with _blas().limit(limits=1):
-        others = [_pool().submit(work, a, b) for a, b in zip(ends[1:], ends[2:], strict=False)]
+        others = [_pool().submit(work, a, b) for a, b in pairwise(ends[1:])]
         try:
             first = work(0, ends[1])
         finally:
             for other in others:
                 other.exception()  # waits: nobody may write into the caller's arrays after an error
         return [first, *(other.result() for other in others)]
+
+
+_own = threading.local()
+
+
+def scratch(name, shape, dtype):
+    """An array with unknown contents that this thread gets again, the next time it asks for `name`.
+
+    Fresh memory of some megabytes costs more than what is computed in it, because the system hands it out page by page.
+    Each thread keeps one buffer a name, as large as the largest that was asked for.
+    """
+    buffers = _own.__dict__
+    count = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if name not in buffers or buffers[name].size < count:
+        buffers[name] = np.empty(count, np.uint8)
+    return buffers[name][:count].view(dtype).reshape(shape)

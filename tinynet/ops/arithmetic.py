@@ -7,7 +7,7 @@ import operator
 
 import numpy as np
 
-from tinynet.tape import record
+from tinynet.tape import check_alike, record
 from tinynet.tensor import Tensor
 
 
@@ -42,7 +42,7 @@ def div(a, b):
 def pow(a, b):
     """a ** b, elementwise with NumPy's broadcasting: d(a^b) = b a^(b-1) da + a^b log(a) db."""
     if isinstance(b, (int, float)):
-        x, p = a.data, b
+        x, p = a.data, b if isinstance(b, int) else float(b)  # float: an np.float64 would widen float32
         return record("pow", x**p, (a,), lambda g: (g * (p * x ** (p - 1)) if p else g * 0,))
     a, b = operands("pow", a, b)
     out = broadcast("pow", operator.pow, a, b)
@@ -104,8 +104,10 @@ def _choose(op, choose, better, a, b):
 
 
 def astype(x, dtype):
-    """x in another dtype; the gradient comes back in the dtype of x."""
+    """x in another dtype; the gradient comes back in the dtype of x. Integers have none: they are off the tape."""
     before = x.data.dtype
+    if np.dtype(dtype).kind != "f":
+        return Tensor(x.data.astype(dtype), x.device)
     return record("astype", x.data.astype(dtype), (x,), lambda g: (g.astype(before),))
 
 
@@ -117,9 +119,7 @@ def matmul(a, b):
     """
     a, b = operands("matmul", a, b)
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-        raise ValueError(
-            f"matmul: the last axis of a must be as long as the last but one of b; a {a.shape}, b {b.shape}"
-        )
+        raise ValueError(f"matmul: the last axis of a must be as long as the last but one of b; a {a.shape}, b {b.shape}")
     x, y, a_shape, b_shape = needed(b, a.data), needed(a, b.data), a.shape, b.shape
 
     def backward(g):
@@ -146,6 +146,8 @@ def linear(x, weight, bias=None):
     dx = g W,  dW = g^T x,  db = sum of g over all rows. x: (..., in). weight: (out, in). bias: (out,) or None.
     Result: (..., out). Raises ValueError if the sizes do not fit. Paper section 3.5 (fc6, fc7, fc8).
     """
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    check_alike("linear", inputs)
     x_, w = x.data, weight.data
     if w.ndim != 2 or x_.ndim < 1 or x_.shape[-1] != w.shape[1]:
         raise ValueError(
@@ -155,7 +157,8 @@ def linear(x, weight, bias=None):
         raise ValueError(f"linear: bias has shape {bias.shape}, expected {w.shape[:1]}, one for each output")
     shape = x_.shape
     rows = x_.reshape(-1, shape[-1])
-    out = rows @ w.T
+    product = x.device.kernels.matmul
+    out = product(rows, w.T)
     if bias is not None:
         out += bias.data
     wants_x, wants_w = x.requires_grad, weight.requires_grad
@@ -163,11 +166,10 @@ def linear(x, weight, bias=None):
 
     def backward(g):
         g = g.reshape(-1, w.shape[0])
-        dx = (g @ w).reshape(shape) if wants_x else None
-        dw = g.T @ rows if wants_w else None
+        dx = product(g, w).reshape(shape) if wants_x else None
+        dw = product(g.T, rows) if wants_w else None
         return (dx, dw) if bias is None else (dx, dw, g.sum(axis=0))
 
-    inputs = (x, weight) if bias is None else (x, weight, bias)
     return record("linear", out.reshape(*shape[:-1], w.shape[0]), inputs, backward)
 
 
@@ -196,7 +198,10 @@ def broadcast(op, function, a, b):
     """function(a.data, b.data), with a sentence of ours if the shapes do not fit."""
     try:
         return function(a.data, b.data)
-    except ValueError:
+    except (TypeError, ValueError) as error:
+        check_alike(op, (a, b))  # arrays of a CPU and a GPU do not even multiply
+        if isinstance(error, TypeError):
+            raise
         raise ValueError(
             f"{op}: shapes {a.shape} and {b.shape} do not broadcast; aligned from the right, "
             "each pair of sizes must be equal or contain a 1"

@@ -1,7 +1,7 @@
 """Convolution: the same small kernel at every place of the image."""
 
 from tinynet.ops.windows import map_size, pair, require
-from tinynet.tape import record
+from tinynet.tape import check_alike, record
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -16,11 +16,11 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     Raises ValueError when the shapes do not fit together or no window fits into the image.
     Paper sections 3.2 and 3.5: groups=2 is what two towers that do not talk compute.
     """
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    check_alike("conv2d", inputs)
     stride, padding, dilation = pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1)
     shapes = f"x {x.shape}, weight {weight.shape}"
-    require(
-        x.ndim == 4 and weight.ndim == 4, f"conv2d: expected x (N, C, H, W) and weight (F, C/groups, KH, KW); {shapes}"
-    )
+    require(x.ndim == 4 and weight.ndim == 4, f"conv2d: expected x (N, C, H, W) and weight (F, C/groups, KH, KW); {shapes}")
     require(
         isinstance(groups, int) and groups >= 1 and weight.shape[0] % groups == 0,
         f"conv2d: {weight.shape[0]} output channels cannot be cut into groups={groups}; {shapes}",
@@ -46,4 +46,4 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         dw = kernels.conv2d_weight_grad(g, x_, w_shape, *how) if wants_w else None
         return (dx, dw) if bias is None else (dx, dw, g.sum(axis=(0, 2, 3)))
 
-    return record("conv2d", y, (x, weight) if bias is None else (x, weight, bias), backward)
+    return record("conv2d", y, inputs, backward)

@@ -1,7 +1,7 @@
 """Normalisation: the paper's, between neighbouring channels, and the one that replaced it, over the batch."""
 
 from tinynet.ops.windows import require
-from tinynet.tape import record
+from tinynet.tape import check_alike, record
 from tinynet.tensor import Tensor
 
 
@@ -39,11 +39,10 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     arrays. Raises ValueError for other shapes, and for training on one value a channel.
     Ioffe and Szegedy 2015; the 2012 paper used local_response_norm.
     """
+    check_alike("batch_norm", (x, weight, bias))
     channels = x.shape[1:2]
     for name, value in dict(weight=weight, bias=bias, running_mean=running_mean, running_var=running_var).items():
-        require(
-            value.shape == channels, f"batch_norm: {name} has shape {value.shape}, expected {channels} for x {x.shape}"
-        )
+        require(value.shape == channels, f"batch_norm: {name} has shape {value.shape}, expected {channels} for x {x.shape}")
     axes = (0, *range(2, x.ndim))
     count = x.size // max(x.shape[1], 1)
     require(not training or count > 1, f"batch_norm: x {x.shape} has one value a channel; a variance needs more")

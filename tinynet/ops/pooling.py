@@ -14,9 +14,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, *, dilat
     (rows, columns). ceil_mode: let the last window hang over the edge, as the 2012 code does.
     Result: (N, C, OH, OW). Raises ValueError when no window fits or the padding is too large. Paper section 3.4.
     """
-    kernel, stride, padding, dilation, out = _arguments(
-        "max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode
-    )
+    kernel, stride, padding, dilation, out = _arguments("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
     kernels, x_shape = x.device.kernels, x.shape
     y, winner = kernels.max_pool2d(x.data, kernel, stride, padding, dilation, out)
 

@@ -7,7 +7,7 @@ def sum(x, axis=None, keepdims=False):
     """The sum over `axis` (None, int or tuple): every term gets the output's gradient."""
     shape, xp = x.shape, x.device.xp
     spread = _spreader(x, axis, keepdims)
-    out = x.data.sum(axis=axis, keepdims=keepdims, dtype=x.dtype)
+    out = x.data.sum(axis=axis, keepdims=keepdims)
     return record("sum", out, (x,), lambda g: (xp.broadcast_to(spread(g), shape),))
 
 
@@ -15,7 +15,7 @@ def mean(x, axis=None, keepdims=False):
     """The mean over `axis` (None, int or tuple): every term gets 1/n of the output's gradient."""
     shape, xp = x.shape, x.device.xp
     spread = _spreader(x, axis, keepdims)
-    out = x.data.mean(axis=axis, keepdims=keepdims, dtype=x.dtype)
+    out = x.data.mean(axis=axis, keepdims=keepdims)
     part = out.dtype.type(out.size / (x.size or 1))
     return record("mean", out, (x,), lambda g: (xp.broadcast_to(spread(g) * part, shape),))
 

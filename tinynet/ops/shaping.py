@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from tinynet.tape import record
+from tinynet.tape import check_alike, record
+from tinynet.tensor import Tensor
 
 
 def reshape(x, *shape):
@@ -30,8 +31,9 @@ def transpose(x, *axes):
 
 def flatten(x, start_dim=0, end_dim=-1):
     """x with the axes from start_dim to end_dim (included) joined into one, as in PyTorch."""
-    start, end = (d + x.ndim if d < 0 else d for d in (start_dim, end_dim))
-    if not 0 <= start <= end < max(x.ndim, 1):
+    ndim = max(x.ndim, 1)
+    start, end = (d + ndim if d < 0 else d for d in (start_dim, end_dim))
+    if not 0 <= start <= end < ndim:
         raise ValueError(f"flatten: no axes {start_dim} to {end_dim} in shape {x.shape}")
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
@@ -40,6 +42,8 @@ def index(x, key):
     """x[key] for any index that NumPy takes; an element that was picked twice gets both gradients."""
     shape, xp = x.shape, x.device.xp
     parts = key if isinstance(key, tuple) else (key,)
+    parts = tuple(p.data if isinstance(p, Tensor) else p for p in parts)
+    key = parts if isinstance(key, tuple) else parts[0]
     views = all(p is None or p is Ellipsis or isinstance(p, (int, np.integer, slice)) for p in parts)
 
     def backward(g):
@@ -88,6 +92,7 @@ def _all_alike(op, tensors, what):
     tensors = tuple(tensors)
     if not tensors:
         raise ValueError(f"{op}: expected at least one tensor, got none")
+    check_alike(op, tensors)
     if len({(t.ndim, what(t)) for t in tensors}) > 1 or what(tensors[0]) is None:
         raise ValueError(f"{op}: shapes {', '.join(str(t.shape) for t in tensors)} do not fit together")
     return tensors

@@ -1,0 +1,29 @@
+"""Fixtures that several test files use."""
+
+import gc
+
+import pytest
+
+from tinynet.kernels import parallel
+
+
+@pytest.fixture
+def use_threads(monkeypatch):
+    """A function that makes the kernels use a given number of threads, however many the machine has."""
+
+    def set_number(n):
+        monkeypatch.setattr(parallel, "threads", lambda: n)
+        parallel._pool.cache_clear()
+
+    yield set_number
+    monkeypatch.undo()
+    parallel._pool.cache_clear()
+
+
+@pytest.fixture
+def no_gc():
+    """Runs the test without the cyclic garbage collector: what is not freed by reference counts stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
