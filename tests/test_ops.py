@@ -8,7 +8,8 @@ import tinynet as tn
 
 N, D, P = normal, distinct, positive
 ELEMENTWISE_SHAPES = [((3, 4), (3, 4)), ((3, 4), (4,)), ((4,), (3, 4)), ((3, 1), (1, 4)), ((2, 1, 3), (4, 1)),
-                      ((), (2, 3)), ((2, 3), ()), ((), ()), ((1,), ()), ((1, 1), (2, 3)), ((0, 3), (3,)), ((1, 3), (0, 1))]  # fmt: skip
+                      ((), (2, 3)), ((2, 3), ()), ((), ()), ((1,), ()), ((1, 1), (2, 3)), ((0, 3), (3,)),
+                      ((1, 3), (0, 1))]  # fmt: skip
 BINARY = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -153,7 +154,6 @@ SHAPING = {
     "pad": lambda x: tn.pad(x, 1),
     "pad pair": lambda x: tn.pad(x, (1, 2)),
     "pad each": lambda x: tn.pad(x, ((0, 1), (2, 0), (0, 0)), constant_values=3.0),
-    "astype": lambda x: x.astype(np.float64),
     "concat of itself": lambda x: tn.concat([x, x * 2, x], axis=-2),
     "stack of itself": lambda x: tn.stack([x, x], axis=-1),
     "to another device": lambda x: x.to("cpu:1").to("cpu:0"),
@@ -187,19 +187,16 @@ def test_stack_gives_each_its_own_part(axis):
     tn.relu, tn.exp, tn.softmax, lambda x: x.sum(axis=0), lambda x: x * 2.0, lambda x: x.flatten(), lambda x: x[:, 1:],
     lambda x: x.max(axis=-1), lambda x: tn.linear(x, tn.tensor(normal(2, x.shape[-1]))), lambda x: x @ x.T,
 ])  # fmt: skip
-@pytest.mark.parametrize("view", [lambda x: x.T, lambda x: x[::2, 1:], lambda x: x[:, ::-1]], ids=["T", "strided", "reversed"])
+@pytest.mark.parametrize(
+    "view", [lambda x: x.T, lambda x: x[::2, 1:], lambda x: x[:, ::-1]], ids=["T", "strided", "reversed"]
+)
 def test_non_contiguous_input(f, view):
     x = view(distinct(6, 5))
     assert not x.flags.c_contiguous
-    y, (g,) = gradients(lambda t: f(view(t)) if not view(t).data.flags.c_contiguous else None, distinct(6, 5))
+    y, (g,) = gradients(lambda t: f(view(t)), distinct(6, 5))  # indexing and .T give views, so f sees just such an array
     expected_y, (expected_g,) = gradients(f, np.ascontiguousarray(x))
     np.testing.assert_allclose(y, expected_y, rtol=1e-12)
     np.testing.assert_allclose(view(g), expected_g, rtol=1e-12)
-
-
-def numpy_view(t, view):
-    """A tensor whose very array is not contiguous."""
-    return tn.Tensor(view(t.data), t.device, t.entry)
 
 
 @pytest.mark.parametrize("a, b, da, db", [
@@ -230,5 +227,5 @@ def test_cast_to_integers_is_off_the_tape():
     x = leaf([1.5, 2.5])
     assert not x.astype(np.int64).requires_grad
     assert x.astype(np.float64).requires_grad
-    x.astype(np.float64).sum().backward()
-    assert x.grad.dtype == np.float32
+    (x.astype(np.float64) * 3).sum().backward()
+    assert x.grad.dtype == np.float32 and x.grad.tolist() == [3, 3]

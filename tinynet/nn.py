@@ -94,15 +94,18 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None
 
-    def to(self, device):
-        """Move every parameter and buffer to a device, and forget their gradients. Returns self."""
-        device = as_device(device)
+    def to(self, device=None, dtype=None):
+        """Move every parameter and buffer to a device, or to a dtype (float64 for checks), and forget their gradients.
+
+        Returns self.
+        """
         for _, t in self.named_tensors():
-            if t.device is not device:
-                trained = t.requires_grad
-                t.requires_grad = False
-                t.data, t.device, t.grad = device.fetch(t.data, t.device), device, None
-                t.requires_grad = trained
+            place = t.device if device is None else as_device(device)
+            trained, t.requires_grad, t.grad = t.requires_grad, False, None
+            if place is not t.device:
+                t.data, t.device = place.fetch(t.data, t.device), place
+            t.data = t.data.astype(dtype or t.dtype, copy=False)
+            t.requires_grad = trained
         return self
 
     def state_dict(self):

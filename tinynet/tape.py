@@ -71,8 +71,12 @@ def backward(entry, gradient, keep=False):
     Raises RuntimeError if part of the tape was freed by an earlier call.
     """
     order = entries(entry)
-    if any(e.backward is _freed for e in order):
-        _freed(None)
+    for e in order:
+        if e.backward is _freed:
+            _freed(None)
+        tensor = None if e.leaf is None else e.leaf()
+        if tensor is not None:  # its data may have been replaced since, by float64 for instance
+            e.shape, e.dtype = tensor.data.shape, tensor.data.dtype
     entry.gradient, entry.owner = gradient, _BORROWED
     try:
         for e in reversed(order):
@@ -98,7 +102,7 @@ def backward(entry, gradient, keep=False):
                     parent.gradient += grad
                 else:
                     parent.gradient, parent.owner = parent.gradient + grad, _SUM
-            del g, gradients
+            del g, gradients, grad
         for e in order:  # only now: an error halfway leaves every .grad as it was
             if e.gradient is not None:
                 _deliver(e)

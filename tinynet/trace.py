@@ -1,5 +1,7 @@
 """What the tape holds: one line an entry, with the bytes that it keeps alive for backward."""
 
+import numpy as np
+
 from tinynet.tape import entries
 
 
@@ -40,6 +42,8 @@ def tape(loss):
 
 def _saved(thing):
     """The arrays that a backward function holds, found where Python keeps them: in the cells of its closure."""
+    if isinstance(thing, np.generic):
+        return  # a number, not an array
     if hasattr(thing, "nbytes") and hasattr(thing, "shape"):
         yield thing
     elif isinstance(thing, (tuple, list)):

@@ -40,10 +40,8 @@ def train(args, build):
     """
     given = {name: value for name, value in vars(args).items() if value is not None}
     places, workers = devices(given.get("device", "cpu")), given.get("workers", 2)
-    if "resume" in given:
-        run = Run.resume(given, build, places, workers)
-    else:
-        run = Run.start(given, build, places, workers)
+    make = Run.resume if "resume" in given else Run.start
+    run = make(given, build, places, workers)
     with Interrupt() as interrupt:
         done = run.fit(interrupt)
         run.finish(done)

@@ -51,8 +51,8 @@ def pow(a, b):
     def backward(g):
         # b = 0 gives the constant 1 even at a = 0, where 0 * a^-1 would be nan.
         da = g * (y * x ** np.where(y == 0, 1, y - 1)) if a_wants else None
-        # 0^b is 0 for every b > 0, so its slope there is 0, where 0 * log(0) would be nan.
-        db = g * power * np.log(np.where(power == 0, 1, x)) if power is not None else None
+        # 0^b is 0 for every b > 0, so its slope there is 0, where 0 * log(0) would be nan; at b = 0, as in PyTorch, too.
+        db = g * power * np.log(np.where(x == 0, 1, x)) if power is not None else None
         return da, db
 
     return record("pow", out, (a, b), backward)

@@ -1,0 +1,247 @@
+"""Convolution, pooling, normalisation, dropout and losses against central differences and hand-made values."""
+
+import numpy as np
+import pytest
+from oracles import assert_close, check_gradients, distinct, gradients, leaf, normal
+
+import tinynet as tn
+from tinynet.kernels import reference
+
+N, D = normal, distinct
+
+# x shape, weight shape, arguments: nothing is square, no two sizes are alike, windows leave ragged edges.
+CONVOLUTIONS = {
+    "plain": ((2, 3, 5, 7), (4, 3, 3, 2), {}),
+    "stride 2 pad 1": ((2, 2, 5, 7), (3, 2, 3, 2), dict(stride=2, padding=1)),
+    "ragged edge": ((1, 2, 6, 8), (3, 2, 3, 3), dict(stride=(4, 3))),
+    "dilation 2": ((1, 2, 7, 6), (3, 2, 3, 2), dict(dilation=2, padding=1)),
+    "pairs": ((1, 2, 7, 6), (3, 2, 2, 3), dict(stride=(2, 1), padding=(0, 2), dilation=(1, 2))),
+    "groups 2": ((2, 4, 5, 4), (6, 2, 3, 2), dict(groups=2, stride=2, padding=1)),
+    "depthwise": ((1, 3, 4, 5), (6, 1, 2, 2), dict(groups=3)),
+    "1x1": ((2, 3, 2, 4), (5, 3, 1, 1), {}),
+    "stride beyond kernel": ((1, 2, 7, 8), (2, 2, 1, 2), dict(stride=3)),
+    "padding beyond kernel": ((1, 1, 3, 2), (2, 1, 2, 2), dict(padding=3)),
+    "whole image": ((2, 3, 4, 5), (2, 3, 4, 5), {}),
+}
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_conv2d_gradient(name, bias):
+    x, w, how = CONVOLUTIONS[name]
+    check_gradients(lambda *t: tn.conv2d(*t, **how), N(*x), N(*w), *[N(w[0])] * bias)
+
+
+POOLS = {
+    "paper": ((1, 2, 7, 9), dict(kernel_size=3, stride=2)),
+    "2x2": ((2, 1, 4, 6), dict(kernel_size=2)),
+    "pairs": ((1, 2, 6, 7), dict(kernel_size=(3, 2), stride=(1, 2), padding=(1, 0))),
+    "heavily overlapping": ((1, 1, 5, 6), dict(kernel_size=4, stride=1, padding=2)),
+    "ceil": ((1, 2, 6, 8), dict(kernel_size=3, stride=2, ceil_mode=True)),
+    "ceil and padding": ((1, 1, 6, 5), dict(kernel_size=3, stride=3, padding=1, ceil_mode=True)),
+    "pixels left out": ((1, 2, 8, 7), dict(kernel_size=2, stride=3)),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_max_pool2d_gradient(name):
+    shape, how = POOLS[name]
+    check_gradients(lambda x: tn.max_pool2d(x, **how), D(*shape))
+
+
+def test_dilated_max_pool2d_gradient():
+    check_gradients(lambda x: tn.max_pool2d(x, 2, 1, 1, dilation=2), D(1, 2, 5, 6))
+
+
+@pytest.mark.parametrize("include", [True, False], ids=["with padding", "pixels only"])
+@pytest.mark.parametrize("name", POOLS)
+def test_avg_pool2d_gradient(name, include):
+    shape, how = POOLS[name]
+    check_gradients(lambda x: tn.avg_pool2d(x, **how, count_include_pad=include), N(*shape))
+
+
+def test_padding_of_max_pool_is_minus_infinity_not_zero():
+    assert (tn.max_pool2d(tn.tensor(-np.ones((1, 1, 4, 4))), 3, 2, 1).numpy() == -1).all()
+
+
+def test_first_of_equal_maxima_gets_the_gradient_and_overlaps_add_up():
+    _, (g,) = gradients(lambda x: tn.max_pool2d(x, 2, 1), np.array([[[[1.0, 1, 1], [1, 5, 1], [1, 1, 1]]]]))
+    assert g[0, 0].tolist() == [[0, 0, 0], [0, 4, 0], [0, 0, 0]]
+    _, (g,) = gradients(lambda x: tn.max_pool2d(x, 2), np.zeros((1, 1, 2, 4)))
+    assert g[0, 0].tolist() == [[1, 0, 1, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("beta", [0.75, 0.5, 1.0])
+@pytest.mark.parametrize("channels", [1, 2, 3, 7])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6])
+def test_local_response_norm_gradient(size, channels, beta):
+    check_gradients(lambda x: tn.local_response_norm(x, size, 0.5, beta, 1.3), N(2, channels, 2, 3))
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, 5, 3), (1, 5, 2, 1, 2)], ids=str)
+def test_local_response_norm_of_any_number_of_axes(shape):
+    check_gradients(lambda x: tn.local_response_norm(x, 3, 0.5, 0.75, 1.3), N(*shape))
+
+
+@pytest.mark.parametrize("size, windows", [(2, [[0], [0, 1], [1, 2]]), (4, [[0, 1], [0, 1, 2], [0, 1, 2]])])
+def test_even_lrn_window_reaches_one_further_down_than_up(size, windows):
+    x = np.array([1.0, 2.0, 4.0]).reshape(1, 3, 1, 1)
+    y = tn.local_response_norm(tn.tensor(x), size, alpha=0.5, beta=1.0, k=1.0).numpy().ravel()
+    expected = [v / (1 + 0.5 * sum(x.ravel()[w] ** 2)) for v, w in zip(x.ravel(), windows, strict=True)]
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+
+
+def test_lrn_with_the_papers_constants_does_not_divide_alpha_by_size():
+    x = np.full((1, 5, 1, 1), 100.0)
+    y = tn.local_response_norm(tn.tensor(x)).numpy().ravel()
+    np.testing.assert_allclose(y, [100 / (2 + 1e-4 * n * 1e4) ** 0.75 for n in (3, 4, 5, 4, 3)], rtol=1e-12)
+
+
+EMPTY = {
+    "conv2d": lambda x: tn.conv2d(x, tn.tensor(N(4, 3, 3, 3)), tn.tensor(N(4)), padding=1),
+    "max_pool2d": lambda x: tn.max_pool2d(x, 3, 2),
+    "avg_pool2d": lambda x: tn.avg_pool2d(x, 3, 2),
+    "local_response_norm": tn.local_response_norm,
+    "relu": tn.relu,
+    "linear": lambda x: tn.linear(x.flatten(1), tn.tensor(N(2, 75))),
+    "dropout": lambda x: tn.dropout(x, rng=np.random.default_rng(0)),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_batch_of_no_images(name):
+    x = leaf(np.zeros((0, 3, 5, 5)))
+    y = EMPTY[name](x)
+    assert y.shape[0] == 0
+    y.backward(np.zeros(y.shape))
+    assert x.grad.shape == x.shape
+
+
+def test_gradient_of_the_weights_for_a_batch_of_no_images_is_zero():
+    w, b = leaf(N(4, 3, 3, 3)), leaf(N(4))
+    tn.conv2d(tn.tensor(np.zeros((0, 3, 5, 5))), w, b).sum().backward()
+    assert w.grad.shape == w.shape and not w.grad.any() and b.grad.tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: tn.conv2d(x, tn.tensor(N(2, 3, 2, 2)), stride=2), lambda x: tn.max_pool2d(x, 3, 2),
+    lambda x: tn.avg_pool2d(x, 3, 2, 1), lambda x: tn.local_response_norm(x, 3, 0.5),
+])  # fmt: skip
+@pytest.mark.parametrize("view", [
+    lambda a: a.transpose(2, 3, 0, 1), lambda a: a[::2, :, ::-1].transpose(0, 3, 1, 2),
+], ids=["transposed", "strided"])  # fmt: skip
+def test_window_ops_on_arrays_that_are_not_contiguous(f, view):
+    base = D(6, 7, 5, 3)
+    y, (g,) = gradients(lambda t: f(view(t)), base)
+    assert not view(base).flags.c_contiguous
+    expected_y, (expected_g,) = gradients(f, np.ascontiguousarray(view(base)))
+    assert_close(y, expected_y, 1e-13)
+    assert_close(view(g), expected_g, 1e-13)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_cross_entropy(reduction):
+    labels = np.array([2, 0, 0, 3], np.uint8)
+    check_gradients(lambda z: tn.cross_entropy(z, labels, reduction), N(4, 5))
+    loss = reference.cross_entropy(N(4, 5), labels)
+    expected = {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
+    for given in (labels, labels.tolist(), tn.tensor(labels)):
+        np.testing.assert_allclose(tn.cross_entropy(tn.tensor(N(4, 5)), given, reduction).numpy(), expected, rtol=1e-12)
+
+
+def test_cross_entropy_of_huge_logits_is_finite():
+    z = np.array([[1e4, -1e4], [-1e4, 1e4]], np.float32)
+    y, (g,) = gradients(lambda t: tn.cross_entropy(t, [0, 0]), z)
+    assert y == 1e4 and g.tolist() == [[0, 0], [-0.5, 0.5]]
+
+
+@pytest.mark.parametrize("inverted", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_has_two_conventions_that_agree_with_the_formulas(training, inverted):
+    x, mask = N(3, 4), np.random.default_rng(0).random((3, 4)) < 0.7
+    for m in (mask, mask.astype(np.float64), tn.tensor(mask)):
+        check_gradients(lambda t, m=m: tn.dropout(t, 0.3, training, mask=m, inverted=inverted), x)
+    y = tn.dropout(tn.tensor(x), 0.3, training, mask=mask, inverted=inverted).numpy()
+    np.testing.assert_allclose(y, reference.dropout(x, mask, 0.3, training, inverted), rtol=1e-12)
+
+
+def test_dropout_draws_from_its_generator_and_uses_the_same_mask_backwards():
+    x = leaf(np.ones((50, 40)))
+    ys = [tn.dropout(x, 0.25, rng=np.random.default_rng(3)) for _ in range(2)]
+    assert np.array_equal(ys[0].data, ys[1].data)
+    assert set(np.unique(ys[0].data)) == {0, 1 / 0.75} and 0.2 < (ys[0].data == 0).mean() < 0.3
+    ys[0].sum().backward()
+    assert np.array_equal(x.grad, ys[0].data)
+
+
+@pytest.mark.parametrize("p, expected", [(0, 1), (1, 0)])
+def test_dropout_of_nothing_and_of_everything(p, expected):
+    assert (tn.dropout(tn.tensor(np.ones(9)), p).numpy() == expected).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 2, 4)], ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_gradient(training, shape):
+    check_gradients(
+        lambda x, w, b: tn.batch_norm(x, w, b, N(3).copy(), N(3) ** 2 + 0.5, training), N(*shape), N(3), N(3, seed=1)
+    )
+
+
+def test_batch_norm_forward_and_running_statistics():
+    x, w, b = N(4, 3, 2, 5), N(3), N(3, seed=1)
+    mean, var = tn.tensor(np.zeros(3)), np.ones(3)
+    y = tn.batch_norm(*map(tn.tensor, (x, w, b)), mean, var, training=True, momentum=0.2, eps=0.1)
+    np.testing.assert_allclose(y.numpy(), reference.batch_norm(x, w, b, 0.1), rtol=1e-10)
+    np.testing.assert_allclose(mean.numpy(), 0.2 * x.mean(axis=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(var, 0.8 + 0.2 * x.var(axis=(0, 2, 3), ddof=1), rtol=1e-12)
+
+
+X, W = np.zeros((2, 3, 8, 8), np.float32), np.zeros((4, 5, 3, 3), np.float32)
+SENTENCES = {
+    "conv channels": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W)),
+                      r"conv2d: x has 3 channels, weight wants 5 \(groups=1\); x \(2, 3, 8, 8\), weight \(4, 5, 3, 3\)"),
+    "conv groups": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W), groups=3), "4 output channels cannot be cut"),
+    "conv bias": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W[:, :3]), tn.tensor(X[0, 0, 0])), r"bias has shape \(8,\)"),
+    "conv axes": (lambda: tn.conv2d(tn.tensor(X[0]), tn.tensor(W)), r"expected x \(N, C, H, W\)"),
+    "conv window": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W[:, :3]), dilation=4), "does not fit into images of 8x8"),
+    "conv stride": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W[:, :3]), stride=0), "stride=0; expected an integer >= 1"),
+    "conv padding": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W[:, :3]), padding="same"), "padding='same'; expected"),
+    "conv 3 strides": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W[:, :3]), stride=(1, 2, 3)), "pair"),
+    "pool axes": (lambda: tn.max_pool2d(tn.tensor(X[0]), 2), r"max_pool2d: expected x \(N, C, H, W\)"),
+    "pool padding": (lambda: tn.max_pool2d(tn.tensor(X), 3, padding=2), "more than half of the kernel"),
+    "pool 5th argument": (lambda: tn.max_pool2d(tn.tensor(X), 2, 2, 0, 1), "ceil_mode=1; expected True or False"),
+    "pool window": (lambda: tn.avg_pool2d(tn.tensor(X), 9), "avg_pool2d: a 9x9 window"),
+    "lrn axes": (lambda: tn.local_response_norm(tn.tensor(X[0, 0, 0])), "local_response_norm: expected x"),
+    "lrn size": (lambda: tn.local_response_norm(tn.tensor(X), 0), "size=0; expected an integer >= 1"),
+    "dropout p": (lambda: tn.dropout(tn.tensor(X), 1.5), "p=1.5; expected a probability"),
+    "dropout mask": (lambda: tn.dropout(tn.tensor(X), mask=np.ones(3)), r"mask has shape \(3,\)"),
+    "loss axes": (lambda: tn.cross_entropy(tn.tensor(X), [0, 0]), r"expected logits \(N, classes\)"),
+    "loss labels": (lambda: tn.cross_entropy(tn.tensor(X[0, 0]), [0, 1]), r"one integer label a row; logits \(8, 8\)"),
+    "loss float labels": (lambda: tn.cross_entropy(tn.tensor(X[0, 0]), np.zeros(8)), "float64"),
+    "loss range": (lambda: tn.cross_entropy(tn.tensor(X[0, 0]), [0] * 7 + [8]), "label 8 at row 7 is not one of the 8"),
+    "loss negative": (lambda: tn.cross_entropy(tn.tensor(X[0, 0]), [0, -1] * 4), "label -1 at row 1"),
+    "loss reduction": (lambda: tn.cross_entropy(tn.tensor(X[0, 0]), [0] * 8, "avg"), "reduction='avg'"),
+    "bn shape": (lambda: tn.batch_norm(tn.tensor(X), *[tn.tensor(np.ones(4, np.float32))] * 4, True), "weight has shape"),
+    "bn one value": (lambda: tn.batch_norm(tn.tensor(X[:1, :, 0, 0]), *[tn.tensor(np.ones(3, np.float32))] * 4, True),
+                     "one value a channel"),
+    "linear sizes": (lambda: tn.linear(tn.tensor(X), tn.tensor(X[0, 0, :, :5])), r"linear: .* \(out, in\)"),
+    "linear bias": (lambda: tn.linear(tn.tensor(X), tn.tensor(X[0, 0]), tn.tensor(X[0, 0, :3, 0])), "one for each output"),
+    "matmul sizes": (lambda: tn.tensor(X) @ tn.tensor(X[0, 0, :5]), r"matmul: .* a \(2, 3, 8, 8\), b \(5, 8\)"),
+    "broadcast": (lambda: tn.tensor(X) + tn.tensor(X[0, 0, :5]),
+                  r"add: shapes \(2, 3, 8, 8\) and \(5, 8\) do not broadcast"),
+    "reshape": (lambda: tn.tensor(X).reshape(5, 5), r"reshape: \(2, 3, 8, 8\) has 384 elements"),
+    "transpose": (lambda: tn.tensor(X).transpose(0, 1, 1, 2), "are not an order of the 4 axes"),
+    "flatten": (lambda: tn.tensor(X).flatten(3, 2), "no axes 3 to 2"),
+    "concat": (lambda: tn.concat([tn.tensor(X), tn.tensor(X[0])]), "concat: shapes"),
+    "concat nothing": (lambda: tn.concat([]), "expected at least one tensor"),
+    "stack": (lambda: tn.stack([tn.tensor(X), tn.tensor(X[:1])]), "stack: shapes"),
+    "pad": (lambda: tn.pad(tn.tensor(X), ((1, 1), (2, 2))), "one .before, after. pair .* 4 axes"),
+    "pad negative": (lambda: tn.pad(tn.tensor(X), -1), "sizes >= 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_error_sentence(name):
+    call, sentence = SENTENCES[name]
+    with pytest.raises(ValueError, match=sentence):
+        call()
