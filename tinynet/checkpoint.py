@@ -4,6 +4,7 @@ Arrays are `model.<name>`, `velocity.<name>` and what the run adds; all else is 
 written to a temporary file and renamed, so that there is a whole one at every moment.
 """
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tinynet.errors import CheckpointError
+from tinynet.errors import CheckpointError, TinynetError
 
 FORMAT = "tinynet-1"
 NAME = "checkpoint.safetensors"
@@ -38,10 +39,10 @@ def load(path):
     Raises CheckpointError when there is no such file, or when it was not written by `save`.
     """
     path = Path(path)
-    path = path / NAME if path.is_dir() else path
-    if not path.exists():
-        raise CheckpointError(f"there is no checkpoint at {path}; expected the {NAME} of a run, or its folder")
     try:
+        path = path / NAME if path.is_dir() else path
+        if not path.exists():
+            raise CheckpointError(f"there is no checkpoint at {path}; expected the {NAME} of a run, or its folder")
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
@@ -49,6 +50,18 @@ def load(path):
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["state"])  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is not a checkpoint, or is damaged ({error})") from error
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Inside, what a checkpoint lacks, or has in another form than this version saves it, becomes a CheckpointError."""
+    try:
+        yield
+    except TinynetError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{path} was written by another version of tinynet, or is damaged ({why})") from error
 
 
 def restore(model, arrays, path):

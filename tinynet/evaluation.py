@@ -76,18 +76,20 @@ def predict(args, build):
     """Print the five most probable classes of each of `args.images`; returns the exit code, 2 if a picture was broken."""
     arrays, state = checkpoint.load(args.checkpoint)
     places = devices(args.device)
-    model, recipe = build(state["options"], len(state["classes"]), places)
-    checkpoint.restore(model, arrays, args.checkpoint)
+    with checkpoint.reading(args.checkpoint):
+        classes, mean = state["classes"], arrays["mean"]
+        model, recipe = build(state["options"], len(classes), places)
+        checkpoint.restore(model, arrays, args.checkpoint)
     failed = False
     for name in args.images:
         try:
-            image = data.image_for_network(name, arrays["mean"].shape[1])
+            image = data.image_for_network(name, mean.shape[1])
         except DataError as error:
             print(f"alexnet.py: {error}", file=sys.stderr)
             failed = True
             continue
-        (p,) = probabilities(model, [image], arrays["mean"], recipe.input_scale, places[0])
+        (p,) = probabilities(model, [image], mean, recipe.input_scale, places[0])
         print(name)
         for c in np.argsort(-p)[:5]:
-            print(f"  {100 * p[c]:5.1f} %  {state['classes'][c]}")
+            print(f"  {100 * p[c]:5.1f} %  {classes[c]}")
     return 2 if failed else 0

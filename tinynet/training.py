@@ -7,10 +7,14 @@ network; it knows nothing about AlexNet.
 
 import json
 import os
+import shlex
 import signal
 import sys
 import time
+import warnings
 from datetime import datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +29,15 @@ from tinynet.optim import ReduceLROnPlateau
 from tinynet.tensor import Tensor
 
 ALWAYS = dict(data=None, lr=None, seed=0, width=0.25, recipe="modern")
-DRAWN = dict(epochs=15, batch=64, image_size=64)  # for the pictures that the program draws itself
+DRAWN = dict(epochs=22, batch=64, image_size=64)  # for the pictures that the program draws itself
 FOLDER = dict(epochs=60, batch=128, image_size=None)
+OPTIONS = (*ALWAYS, *DRAWN, "patience")
 MAY_CHANGE = ("data", "epochs")  # on --resume
 SAVE_EVERY = 600  # seconds between checkpoints inside an epoch
 DRAW_EVERY = 60  # seconds between pictures
+PICTURES = ("curves.png", "kernels.png", "predictions.png")
+
+say = partial(print, flush=True)  # a log file that somebody watches must not lag behind
 
 
 def train(args, build):
@@ -42,9 +50,13 @@ def train(args, build):
     places, workers = devices(given.get("device", "cpu")), given.get("workers", 2)
     make = Run.resume if "resume" in given else Run.start
     run = make(given, build, places, workers)
-    with Interrupt() as interrupt:
-        done = run.fit(interrupt)
-        run.finish(done)
+    try:
+        with Interrupt() as interrupt:
+            done = run.fit(interrupt)
+            run.finish(done)
+    except KeyboardInterrupt:
+        say(f"\nstopped at once; go on from the last checkpoint with: {run.how_to_resume()}", file=sys.stderr)
+        return 130
     return 0 if done else 130
 
 
@@ -56,10 +68,11 @@ class Run:
         self.train_set, self.val_set, self.workers = train_set, val_set, workers
         self.model, self.recipe = build(options, len(train_set.classes), places)
         self.optimizer = self.recipe.optimizer(self.model, options["lr"])
+        options["lr"] = self.optimizer.lr
         self.schedule = ReduceLROnPlateau(self.optimizer, patience=options["patience"])
         self.mean = self.colour = None
         self.epoch = self.batch_in_epoch = self.step = 0
-        self.score, self.named_broken = Score(), 0
+        self.score, self.named_broken = Score(), set()
         self.saved = self.drawn = self.began = time.monotonic()
 
     @classmethod
@@ -73,40 +86,54 @@ class Run:
         out = Path(given.get("out") or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
         run = cls(options, out, train_set, val_set, build, places, workers)
         _claim(out)
-        bar = {"desc": "mean image", "unit": "image", "leave": False, "disable": None}
-        run.mean = data.mean_image(train_set, seed=options["seed"], progress=lambda items: tqdm(items, **bar))
-        if run.recipe.colour:
-            run.colour = data.pca(train_set, seed=options["seed"])
+        try:
+            bar = {"desc": "mean image", "unit": "image", "leave": False, "disable": None}
+            run.mean = data.mean_image(train_set, seed=options["seed"], progress=lambda items: tqdm(items, **bar))
+            if run.recipe.colour:
+                run.colour = data.pca(train_set, seed=options["seed"])
+            run.save()  # from here on, a run that is killed at any moment can be resumed
+        except BaseException:
+            (out / "log.jsonl").unlink(missing_ok=True)
+            raise
         run.announce(f"training on {train_set.source}; validating on {len(val_set):,} images")
         if options["data"] is None:
-            print("to train on your own pictures: python alexnet.py --data DIR  (one sub-folder a class)")
+            say("to train on your own pictures: python alexnet.py --data DIR  (one sub-folder a class)")
         return run
 
     @classmethod
     def resume(cls, given, build, places, workers):
         out = Path(given["resume"])
         arrays, state = checkpoint.load(out)
-        options = state["options"]
+        out = out.parent if out.is_file() else out
+        with checkpoint.reading(out):
+            options = {name: state["options"][name] for name in OPTIONS}
+            classes, done = state["classes"], state["epoch"]
+        kept = {"out": str(out), **options}
         for name, value in given.items():
-            if name == "out" or (name in options and name not in MAY_CHANGE and value != options[name]):
-                kept = out if name == "out" else options[name]
+            if name in kept and name not in MAY_CHANGE and value != kept[name]:
                 flag = name.replace("_", "-")
-                raise UsageError(f"--{flag} {value} cannot change on --resume: this run has {kept}; leave it out")
+                raise UsageError(f"--{flag} {value} cannot change on --resume: this run has {kept[name]}; leave it out")
         options |= {name: given[name] for name in MAY_CHANGE if name in given}
+        if options["epochs"] < done:
+            raise UsageError(f"--epochs {options['epochs']}: this run has done {done} already; give more, or leave it out")
         train_set, val_set = _open_data(options)
-        if train_set.classes != state["classes"]:
+        if train_set.classes != classes:
             raise DataError(f"{train_set.source} has other classes than the run in {out}; give the folder it began with")
         run = cls(options, out, train_set, val_set, build, places, workers)
-        run._restore(arrays, state, out)
-        run.announce(f"going on with {out} in epoch {run.epoch + 1} of {options['epochs']}, after step {run.step}")
+        with checkpoint.reading(out):
+            run._restore(arrays, state, out)
+        if done == options["epochs"]:
+            run.announce(f"the run in {out} is complete; --epochs {2 * done} would go on with it, for instance")
+        else:
+            run.announce(f"going on with {out} in epoch {done + 1} of {options['epochs']}, after step {run.step}")
         return run
 
     def announce(self, what):
         o = self.options
-        print(f"{what}")
-        print(
+        say(what)
+        say(
             f"AlexNet, width {o['width']:g}, {sum(p.size for p in self.model.parameters()):,} parameters, "
-            f"{o['image_size']} px crops, recipe {o['recipe']}, batch {o['batch']}, {o['epochs']} epochs -> {self.out}"
+            f"{o['image_size']} px crops, recipe {o['recipe']}, batch {o['batch']}, {_count(o['epochs'], 'epoch')} -> {self.out}"
         )
 
     # the loop ---------------------------------------------------------------------------------------------------------
@@ -117,13 +144,16 @@ class Run:
         how = dict(crop=crop, mean=self.mean, scale=scale, seed=seed, workers=self.workers)
         train = data.Batches(self.train_set, self.options["batch"], colour=self.colour, **how)
         val = data.Batches(self.val_set, self.options["batch"], **how)
-        with open(self.out / "log.jsonl", "a", encoding="utf-8") as log:
+        with open(self.out / "log.jsonl", "a", encoding="utf-8") as log, warnings.catch_warnings():
+            # NumPy's remarks about a loss that explodes come before ours, and say less.
+            warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
             self.log = log
             while self.epoch < self.options["epochs"]:
                 began = time.monotonic()
                 if not self._train_epoch(train, interrupt):
                     break
                 score = evaluate(self.model, val, self.device, lambda: interrupt.requested)
+                self._name_broken()
                 if score is None:
                     break
                 self._end_epoch(score, time.monotonic() - began)
@@ -135,6 +165,7 @@ class Run:
         bar = tqdm(
             total=len(self.train_set), initial=min(self.batch_in_epoch * self.options["batch"], len(self.train_set)),
             desc=f"epoch {self.epoch + 1}/{self.options['epochs']}", unit="image", leave=False, disable=None,
+            bar_format="{l_bar}{bar}| {remaining}, {rate_fmt}{postfix}",  # short, for 80 columns
         )  # fmt: skip
         with bar:
             for x, labels in batches.epoch(self.epoch, self.batch_in_epoch):
@@ -143,7 +174,6 @@ class Run:
                     return False
                 if time.monotonic() - self.saved > SAVE_EVERY:
                     self.save()
-        self._name_broken()
         return not interrupt.requested
 
     def _train_step(self, x, labels, bar):
@@ -171,13 +201,13 @@ class Run:
         (loss, error, top5), (val_loss, val_error, val_top5) = self.score.means(), score.means()
         self._log("epoch", train_loss=loss, train_error=error, train_top5_error=top5, val_loss=val_loss,
                   val_error=val_error, val_top5_error=val_top5, lr=self.optimizer.lr, seconds=round(seconds, 2))  # fmt: skip
-        print(
+        say(
             f"epoch {self.epoch + 1:3}/{self.options['epochs']}  loss {loss:.3f}  training top-1 {1 - error:6.1%}  |  "
             f"validation top-1 {1 - val_error:6.1%}  top-5 {1 - val_top5:6.1%}  |  {seconds:.0f} s"
         )
         self.epoch, self.batch_in_epoch, self.score = self.epoch + 1, 0, Score()
         if self.schedule.step(val_error):
-            print(f"validation error has stalled: learning rate is now {self.optimizer.lr:g}")
+            say(f"validation error has stalled: learning rate is now {self.optimizer.lr:g}")
         self.save()
         if time.monotonic() - self.drawn > DRAW_EVERY:
             self.draw()
@@ -187,27 +217,33 @@ class Run:
         print(json.dumps(line), file=self.log, flush=True)
 
     def _name_broken(self):
-        for name in self.train_set.broken[self.named_broken :]:
-            tqdm.write(f"skipped, because it cannot be decoded: {name}", file=sys.stderr)
-        self.named_broken = len(self.train_set.broken)
+        broken = [name for images in (self.train_set, self.val_set) for name in images.broken]
+        for name in broken:
+            if name not in self.named_broken:
+                say(f"skipped, because it cannot be decoded: {name}", file=sys.stderr)
+        self.named_broken.update(broken)
 
     def finish(self, done):
         """Draw the pictures and say what there is."""
         self.draw()
+        self._name_broken()
         epochs = [r for r in _read_log(self.out / "log.jsonl") if r["kind"] == "epoch"]
         if done and epochs:
             last = epochs[-1]
             minutes, seconds = divmod(round(sum(r["seconds"] for r in epochs)), 60)
-            print(
+            say(
                 f"done: validation top-1 {1 - last['val_error']:.1%}, top-5 {1 - last['val_top5_error']:.1%} on "
-                f"{len(self.val_set):,} images, after {len(epochs)} epochs in {minutes} min {seconds} s"
+                f"{len(self.val_set):,} images, after {_count(len(epochs), 'epoch')} in {minutes} min {seconds} s"
             )
-        broken = len(self.train_set.broken) + len(self.val_set.broken)
-        if broken:
-            print(f"{broken} broken images were skipped")
-        print(f"in {self.out}: {', '.join(sorted(p.name for p in self.out.iterdir() if not p.name.startswith('.')))}")
+        if self.named_broken:
+            say(f"skipped {_count(len(self.named_broken), 'broken image')}")
+        say(f"in {self.out}: {', '.join(sorted(p.name for p in self.out.iterdir() if not p.name.startswith('.')))}")
         if not done:
-            print(f"stopped after step {self.step}; go on with: python alexnet.py --resume {self.out}")
+            say(f"stopped after step {self.step}; go on with: {self.how_to_resume()}")
+
+    def how_to_resume(self):
+        """The command that goes on with this run."""
+        return f"python alexnet.py --resume {shlex.quote(str(self.out))}"
 
     def draw(self):
         """curves.png, kernels.png and predictions.png, from the state of the moment."""
@@ -215,10 +251,12 @@ class Run:
         draw.kernels(self.model.first_kernels(), self.out / "kernels.png")
         labels, chosen = self.val_set.labels, np.random.default_rng(0).permutation(len(self.val_set))
         _, first = np.unique(labels[chosen], return_index=True)  # one picture of each class, then any
-        chosen = [i for i in dict.fromkeys([*chosen[np.sort(first)], *chosen]) if self.val_set.image(i) is not None][:8]
+        chosen = dict.fromkeys([*chosen[np.sort(first)], *chosen])
+        chosen = list(islice((i for i in chosen if self.val_set.image(i) is not None), 8))
         images = [self.val_set.image(i) for i in chosen]
-        p = probabilities(self.model, images, self.mean, self.recipe.input_scale, self.device)
-        draw.predictions(np.stack(images), labels[chosen], p, self.train_set.classes, self.out / "predictions.png")
+        if images:
+            p = probabilities(self.model, images, self.mean, self.recipe.input_scale, self.device)
+            draw.predictions(np.stack(images), labels[chosen], p, self.train_set.classes, self.out / "predictions.png")
         self.drawn = time.monotonic()
 
     # what is saved ----------------------------------------------------------------------------------------------------
@@ -288,6 +326,8 @@ class Interrupt:
 
 def _open_data(options):
     """(training set, validation set); settles options["image_size"] if it is open."""
+    if options["data"] == "":
+        raise UsageError("--data is empty; give a folder that has one sub-folder of images per class")
     if options["data"] is None:
         return data.synthetic(size=_stored(options["image_size"]), seed=options["seed"])
     options["data"] = os.path.abspath(options["data"])
@@ -302,9 +342,12 @@ def _stored(crop):
 
 
 def _claim(out):
-    """Make the output folder; raises UsageError if it holds a run already or cannot be written."""
-    if (out / checkpoint.NAME).exists() or (out / "log.jsonl").exists():
+    """Make the output folder and its log; raises UsageError if something would be lost, or it cannot be written."""
+    if os.path.exists(out / checkpoint.NAME):
         raise UsageError(f"{out} holds a run already; go on with it by --resume {out}, or choose another --out")
+    for name in ("log.jsonl", *PICTURES):
+        if os.path.exists(out / name):
+            raise UsageError(f"{out} holds {name} already; choose another --out, or remove what is there")
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "log.jsonl").touch(exist_ok=False)
@@ -312,11 +355,15 @@ def _claim(out):
         raise UsageError(f"{out} cannot be written ({error.strerror}); choose another --out") from error
 
 
+def _count(n, what):
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def _read_log(path):
     """The records of a log; a line that a killed run left unfinished is left out."""
     records = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing; expected the log that belongs to the checkpoint beside it") from error
     for line in lines:

@@ -1,0 +1,166 @@
+"""The paper's SGD, number by number, and when its rate is lowered."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from oracles import leaf
+
+import tinynet as tn
+from tinynet.optim import SGD, ReduceLROnPlateau
+
+
+def test_three_steps_by_hand():
+    """v <- 0.9 v - 0.01 * lr * w - lr * g;  w <- w + v, with g = 2 and lr 0.1, 0.1, 0.01."""
+    w = leaf([1.0], np.float64)
+    sgd = SGD([w], lr=0.1, momentum=0.9, weight_decay=0.01)
+    ways = []
+    for lr in (0.1, 0.1, 0.01):
+        sgd.lr, w.grad = lr, np.array([2.0])
+        sgd.step()
+        ways.append(w.data[0])
+    # v1 = -0.001 - 0.2 = -0.201;            w1 = 0.799
+    # v2 = -0.1809 - 0.000799 - 0.2 = -0.381699;           w2 = 0.417301
+    # v3 = -0.3435291 - 0.0000417301 - 0.02 = -0.3635708301;  w3 = 0.0537301699
+    np.testing.assert_allclose(ways, [0.799, 0.417301, 0.0537301699], rtol=1e-12)
+
+
+def test_defaults_are_the_papers():
+    w = leaf([1.0], np.float64)
+    sgd = SGD([w])
+    assert (sgd.lr, sgd.momentum, sgd.groups[0]["weight_decay"]) == (0.01, 0.9, 5e-4)
+    w.grad = np.array([0.0])
+    sgd.step()
+    np.testing.assert_allclose(w.data, 1 - 5e-4 * 0.01, rtol=1e-15)
+
+
+def test_after_a_drop_of_the_rate_the_old_velocity_coasts_on():
+    w = leaf([0.0], np.float64)
+    sgd = SGD([w], lr=1.0, momentum=0.5, weight_decay=0.0)
+    w.grad = np.array([1.0])
+    sgd.step()
+    sgd.lr = 0.0
+    sgd.step()
+    assert w.data[0] == -1.5, "PyTorch, whose rate is outside of the velocity, would stand still at -1"
+
+
+def test_groups_have_their_own_rate_decay_and_schedule():
+    """The 2012 code's biases: twice the rate, no decay, and a rate that is never lowered."""
+    w, b = leaf([1.0], np.float64), leaf([1.0], np.float64)
+    sgd = SGD([{"params": [w]}, {"params": iter([b]), "lr_scale": 2, "weight_decay": 0, "scheduled": False}], lr=0.1,
+              momentum=0, weight_decay=0.5)  # fmt: skip
+    for expected in ((1 - 0.05 - 0.1, 1 - 0.2), (0.85 - 0.5 * 0.01 * 0.85 - 0.01, 0.8 - 0.2)):
+        w.grad = b.grad = np.array([1.0])
+        sgd.step()
+        np.testing.assert_allclose([w.data[0], b.data[0]], expected, rtol=1e-12)
+        sgd.lr *= 0.1
+
+
+def test_step_is_in_place_keeps_the_dtype_and_does_not_touch_the_gradient():
+    w = leaf(np.ones((3, 4), np.float32))
+    array, g = w.data, np.full((3, 4), 2, np.float32)
+    sgd = SGD([w], lr=np.float64(0.1))
+    w.grad = g
+    sgd.step()
+    assert w.data is array and array.dtype == np.float32 and (g == 2).all() and (array < 1).all()
+    assert sgd.velocity[id(w)].dtype == np.float32
+
+
+def test_a_transposed_weight_is_trained_too():
+    w = leaf(np.ones((3, 4)))
+    w.data = np.ones((4, 3)).T
+    sgd = SGD([w], lr=1.0, momentum=0, weight_decay=0)
+    w.grad = np.arange(12.0).reshape(3, 4)
+    sgd.step()
+    assert np.array_equal(w.data, 1 - w.grad)
+
+
+def test_a_parameter_without_gradient_stays_and_keeps_its_velocity():
+    w, unused = leaf([1.0]), leaf([1.0])
+    sgd = SGD([w, unused], lr=0.1)
+    w.grad = np.ones(1, np.float32)
+    sgd.step()
+    assert unused.data[0] == 1 and w.data[0] < 1
+    before = w.data.copy()
+    sgd.zero_grad()
+    sgd.step()
+    assert w.grad is None and np.array_equal(w.data, before)
+
+
+@pytest.mark.parametrize("params, sentence", [
+    ([], "expected at least one parameter, got none"),
+    (iter(()), "expected at least one parameter, got none"),
+    ([{"params": [leaf([1.0])], "lr": 0.1}], "a group has the unknown key 'lr'; expected params, lr_scale"),
+    ([leaf([1.0])] * 2, "a parameter is given twice"),
+])  # fmt: skip
+def test_parameters_that_would_be_trained_wrongly_are_refused(params, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SGD(params)
+
+
+def test_it_learns():
+    w = leaf([5.0, -3.0])
+    sgd = SGD([w], lr=0.05, weight_decay=0)
+    for _ in range(200):
+        sgd.zero_grad()
+        ((w - np.array([1.0, 2.0])) ** 2).sum().backward()
+        sgd.step()
+    np.testing.assert_allclose(w.data, [1, 2], atol=1e-3)
+
+
+# ReduceLROnPlateau ----------------------------------------------------------------------------------------------------
+
+
+def rates(values, **how):
+    sgd = SGD([leaf([1.0])], lr=1.0)
+    plateau = ReduceLROnPlateau(sgd, **how)
+    seen = []
+    for value in values:
+        lowered = plateau.step(value)
+        assert lowered == (sgd.lr < (seen[-1] if seen else 1))
+        seen.append(sgd.lr)
+    return seen
+
+
+def test_the_rate_drops_after_patience_calls_without_improvement():
+    assert rates([1.0, 0.9, 0.9, 0.9, 0.9], patience=1, factor=0.5) == [1, 1, 1, 0.5, 0.5]
+    assert rates([1.0, 1.0, 1.0], patience=0, factor=0.5) == [1, 0.5, 0.25]
+
+
+def test_an_improvement_starts_the_wait_again():
+    assert rates([1.0, 1.0, 0.8, 0.8, 0.8], patience=1, factor=0.5) == [1, 1, 1, 1, 0.5]
+
+
+def test_an_improvement_below_the_threshold_does_not_count():
+    assert rates([1.0, 0.995, 0.992], patience=1, factor=0.5, threshold=0.01)[-1] == 0.5
+    assert rates([1.0, 0.98, 0.96], patience=1, factor=0.5, threshold=0.01)[-1] == 1
+
+
+def test_the_paper_lowers_it_three_times_by_ten():
+    seen = rates([1.0] * 100)
+    np.testing.assert_allclose(sorted(set(seen)), [1e-3, 1e-2, 1e-1, 1], rtol=1e-12)
+    assert seen.index(seen[-1]) == 3 * 6, "patience 5: every sixth call"
+
+
+def test_nan_is_no_improvement():
+    assert rates([math.nan] * 3, patience=1, factor=0.5)[-1] == 0.5
+
+
+def test_a_saved_plateau_goes_on_where_it_was():
+    values = [1.0, 0.9, 0.95, 0.95, 0.95, 0.95, 0.95]
+    whole = rates(values, patience=1, factor=0.5)
+    for cut in range(len(values)):
+        first, second = (ReduceLROnPlateau(SGD([leaf([1.0])], lr=1.0), patience=1, factor=0.5) for _ in range(2))
+        for value in values[:cut]:
+            first.step(value)
+        second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        seen = []
+        for value in values[cut:]:
+            second.step(value)
+            seen.append(second.optimizer.lr)
+        assert seen == whole[cut:]
+
+
+def test_module_is_public():
+    assert tn.optim.SGD is SGD
