@@ -319,6 +319,7 @@ def train_parser():
     add("--out", metavar="DIR", help="folder for the checkpoint, the log and the pictures (default runs/<date>)")
     add("--resume", metavar="DIR", help="go on with the run in this folder, with its own options; --epochs may be raised")
     add("--workers", type=positive(int, 0), help="threads that load images (default 2; 0: load between steps)")
+    add("--threads", type=positive(int), help="threads that compute (default: OMP_NUM_THREADS, or all CPUs)")
     return parser
 
 

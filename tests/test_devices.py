@@ -1,5 +1,6 @@
 """Devices: what a user may type, what is answered, and that arrays of two devices never meet by accident."""
 
+import subprocess
 import sys
 import types
 
@@ -102,9 +103,7 @@ def test_a_cupy_that_fails_to_import_is_not_called_missing(monkeypatch, tmp_path
         tn.devices("cuda:0")
 
 
-def test_tinynet_does_not_import_cupy(monkeypatch):
-    import subprocess
-
+def test_tinynet_does_not_import_cupy():
     code = "import sys; sys.modules['cupy'] = None; import tinynet; assert 'tinynet.devices.cuda' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

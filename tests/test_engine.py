@@ -289,6 +289,13 @@ def test_a_backward_function_may_leave_an_input_out():
     assert a.grad is None and b.grad == 1
 
 
+def test_the_data_of_a_leaf_may_be_replaced_by_another_dtype_and_shape():
+    x = leaf([1.0, 2.0])
+    x.data = np.ones((2, 3))
+    (x * 2).sum().backward()
+    assert x.grad.dtype == np.float64 and x.grad.tolist() == [[2, 2, 2]] * 2
+
+
 def test_a_leaf_that_nobody_holds_any_more_is_skipped():
     x = leaf([1.0])
     y = x * leaf([2.0])

@@ -151,6 +151,16 @@ def test_to_moves_everything_and_the_network_still_trains():
         net(tn.tensor(x))
 
 
+def test_to_another_dtype_for_checks():
+    net, x = Net().eval(), normal(2, 3, 6, 6)
+    parameters, before = net.parameters(), net(tn.tensor(x, dtype=np.float32)).numpy()
+    assert net.to(dtype=np.float64) is net and net.parameters() == parameters
+    y = net(tn.tensor(x))
+    assert y.dtype == np.float64 and np.allclose(y.numpy(), before, atol=1e-6)
+    y.sum().backward()
+    assert all(p.grad.dtype == np.float64 for p in parameters)
+
+
 def test_layers_compute_what_their_functions_do():
     rng = np.random.default_rng(0)
     x = tn.tensor(normal(2, 4, 7, 6, dtype=np.float32))

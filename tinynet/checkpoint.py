@@ -24,8 +24,11 @@ def save(path, arrays, state):
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(arrays, temporary, {"format": FORMAT, "state": json.dumps(state)})
+        temporary.chmod(mode)  # safetensors makes files that nobody but their owner may read
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} could not be written ({error}); free some space or choose another --out") from error

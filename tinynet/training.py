@@ -24,6 +24,7 @@ from tinynet import checkpoint, data, draw
 from tinynet.devices import devices
 from tinynet.errors import CheckpointError, DataError, TinynetError, UsageError
 from tinynet.evaluation import Score, evaluate, probabilities
+from tinynet.kernels.parallel import use_threads
 from tinynet.ops.losses import cross_entropy
 from tinynet.optim import ReduceLROnPlateau
 from tinynet.tensor import Tensor
@@ -48,6 +49,7 @@ def train(args, build):
     """
     given = {name: value for name, value in vars(args).items() if value is not None}
     places, workers = devices(given.get("device", "cpu")), given.get("workers", 2)
+    use_threads(given.get("threads"))
     make = Run.resume if "resume" in given else Run.start
     run = make(given, build, places, workers)
     try:
@@ -133,7 +135,8 @@ class Run:
         say(what)
         say(
             f"AlexNet, width {o['width']:g}, {sum(p.size for p in self.model.parameters()):,} parameters, "
-            f"{o['image_size']} px crops, recipe {o['recipe']}, batch {o['batch']}, {_count(o['epochs'], 'epoch')} -> {self.out}"
+            f"{o['image_size']} px crops, recipe {o['recipe']}, batch {o['batch']}, {_count(o['epochs'], 'epoch')}, "
+            f"into {self.out}"
         )
 
     # the loop ---------------------------------------------------------------------------------------------------------

@@ -13,10 +13,27 @@ Everything else is bound by memory: the batch is worked on a few images at a tim
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinynet.kernels.parallel import pieces, scratch
+from tinynet.kernels import parallel
+from tinynet.kernels.parallel import chunks, pieces, scratch
+from tinynet.kernels.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+
+__all__ = [
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "local_response_norm",
+    "local_response_norm_backward",
+    "matmul",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "relu",
+    "relu_backward",
+    "sgd",
+]
 
 TILE = 400_000  # floats of columns in a tile: what the caches of a core hold, and enough for an efficient product
-CHUNK = 1 << 17  # floats that the other kernels work on at a time
 
 
 # convolution ----------------------------------------------------------------------------------------------------------
@@ -180,114 +197,6 @@ def matmul(a, b):
     return out
 
 
-# pooling --------------------------------------------------------------------------------------------------------------
-
-
-def max_pool2d(x, kernel, stride, padding, dilation, out_size):
-    """y (N, C, OH, OW) and, in the smallest integer type that holds it, which window element (u KW + v) won first."""
-    y = np.empty((*x.shape[:2], *out_size), dtype=x.dtype)
-    winner = np.empty(y.shape, dtype=np.min_scalar_type(kernel[0] * kernel[1] - 1))
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-
-    def work(start, stop):
-        for images in _chunks(start, stop, x):
-            framed = _framed(x[images], kernel, stride, padding, dilation, out_size, lowest)
-            best, who = y[images], winner[images]
-            for i, pixels in enumerate(_window_elements(framed, kernel, stride, dilation, out_size)):
-                if i == 0:
-                    best[...], who[...] = pixels, 0
-                else:
-                    np.copyto(who, i, where=pixels > best)
-                    np.maximum(best, pixels, out=best)
-
-    pieces(len(x), work)
-    return y, winner
-
-
-def max_pool2d_backward(g, winner, x_shape, kernel, stride, padding, dilation):
-    """dx: each window's gradient goes to its winner; where windows overlap the gradients add up."""
-
-    def share(i, images):
-        return g[images] * (winner[images] == i)
-
-    return _pool_backward(share, g, x_shape, kernel, stride, padding, dilation)
-
-
-def avg_pool2d(x, kernel, stride, padding, out_size, count_include_pad):
-    """y (N, C, OH, OW): the mean of each window."""
-    y = np.empty((*x.shape[:2], *out_size), dtype=x.dtype)
-    counts = _window_sizes(x.shape, kernel, stride, padding, out_size, count_include_pad).astype(x.dtype)
-
-    def work(start, stop):
-        for images in _chunks(start, stop, x):
-            framed = _framed(x[images], kernel, stride, padding, (1, 1), out_size, 0)
-            total = y[images]
-            total[...] = 0
-            for pixels in _window_elements(framed, kernel, stride, (1, 1), out_size):
-                total += pixels
-            total /= counts
-
-    pieces(len(x), work)
-    return y
-
-
-def avg_pool2d_backward(g, x_shape, kernel, stride, padding, count_include_pad):
-    """dx: every pixel of a window gets the same part of the window's gradient."""
-    counts = _window_sizes(x_shape, kernel, stride, padding, g.shape[2:], count_include_pad).astype(g.dtype)
-
-    def share(_, images):
-        return g[images] / counts
-
-    return _pool_backward(share, g, x_shape, kernel, stride, padding, (1, 1))
-
-
-def _pool_backward(share, g, x_shape, kernel, stride, padding, dilation):
-    dx = np.empty(x_shape, dtype=g.dtype)
-    (h, w), (top, left) = x_shape[2:], padding
-
-    def work(start, stop):
-        for images in _chunks(start, stop, dx):
-            none = np.zeros((images.stop - images.start, *x_shape[1:]), dtype=g.dtype)
-            framed = _framed(none, kernel, stride, padding, dilation, g.shape[2:], 0)
-            for i, pixels in enumerate(_window_elements(framed, kernel, stride, dilation, g.shape[2:])):
-                pixels += share(i, images)
-            dx[images] = framed[:, :, top : top + h, left : left + w]
-
-    pieces(len(g), work)
-    return dx
-
-
-def _framed(x, kernel, stride, padding, dilation, out_size, value):
-    """Images with a border of `value` that every window fits into: padding, and what ceil_mode lets hang over."""
-    axes = zip(out_size, stride, dilation, kernel, strict=True)
-    need = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in axes]
-    if padding == (0, 0) and need[0] <= x.shape[2] and need[1] <= x.shape[3]:
-        return x
-    (top, left), (h, w) = padding, x.shape[2:]
-    framed = np.full((*x.shape[:2], max(need[0], top + h), max(need[1], left + w)), value, dtype=x.dtype)
-    framed[:, :, top : top + h, left : left + w] = x
-    return framed
-
-
-def _window_elements(framed, kernel, stride, dilation, out_size):
-    """For each element of the window, in reading order, a view of the pixels under it, one for each output."""
-    for u in range(kernel[0]):
-        for v in range(kernel[1]):
-            top, left = u * dilation[0], v * dilation[1]
-            bottom, right = (o + (n - 1) * s + 1 for o, n, s in zip((top, left), out_size, stride, strict=True))
-            yield framed[:, :, top : bottom : stride[0], left : right : stride[1]]
-
-
-def _window_sizes(x_shape, kernel, stride, padding, out_size, count_include_pad):
-    """How many pixels each window averages over, (OH, OW); never those beyond the padded border."""
-    along = []
-    for n, k, s, p, out in zip(x_shape[2:], kernel, stride, padding, out_size, strict=True):
-        first = np.arange(out) * s - p
-        low, high = (-p, n + p) if count_include_pad else (0, n)
-        along.append(np.minimum(first + k, high) - np.maximum(first, low))
-    return np.outer(*along)
-
-
 # local response normalisation -----------------------------------------------------------------------------------------
 
 
@@ -296,7 +205,7 @@ def local_response_norm(x, size, alpha, beta, k):
     y, d = np.empty_like(x), np.empty_like(x)
 
     def work(start, stop):
-        for images in _chunks(start, stop, x):
+        for images in chunks(start, stop, x):
             scale = d[images]
             _add_channel_windows(alpha * np.square(x[images]), -(size // 2), (size - 1) // 2, scale, k)
             np.multiply(x[images], _power(scale, beta), out=y[images])
@@ -310,7 +219,7 @@ def local_response_norm_backward(g, x, d, size, alpha, beta):
     dx = np.empty_like(x)
 
     def work(start, stop):
-        for images in _chunks(start, stop, x):
+        for images in chunks(start, stop, x):
             direct = g[images] * _power(d[images], beta)
             through = direct * x[images] / d[images]
             total = np.empty_like(through)
@@ -347,7 +256,9 @@ def _power(d, beta):
 def relu(x):
     """max(x, 0)."""
     y = np.empty_like(x, order="C")
-    _elementwise(lambda a, y: np.maximum(a, 0, out=y), np.ascontiguousarray(x), y)
+    # Against an array of zeros, because NumPy has no vector instructions for the maximum with a single number.
+    zeros = np.zeros(min(parallel.CHUNK, x.size), x.dtype)
+    _elementwise(lambda a, y: np.maximum(a, zeros[: a.size], out=y), np.ascontiguousarray(x), y)
     return y
 
 
@@ -377,17 +288,11 @@ def _elementwise(function, *arrays):
     """function(*parts) for parts of contiguous arrays of one size, small enough to stay in the cache."""
     flat = [a.reshape(-1) for a in arrays]
     size = flat[0].size
-    chunks = -(-size // CHUNK)
+    step = parallel.CHUNK
 
     def work(start, stop):
         for i in range(start, stop):
-            part = slice(i * CHUNK, min((i + 1) * CHUNK, size))
+            part = slice(i * step, min((i + 1) * step, size))
             function(*(a[part] for a in flat))
 
-    pieces(chunks, work)
-
-
-def _chunks(start, stop, x):
-    """Slices of some images of x each, about CHUNK floats."""
-    step = max(1, CHUNK * len(x) // max(x.size, 1))
-    return (slice(n, min(n + step, stop)) for n in range(start, stop, step))
+    pieces(-(-size // step), work)

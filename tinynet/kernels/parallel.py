@@ -15,18 +15,33 @@ from itertools import pairwise
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+CHUNK = 1 << 17  # numbers that a kernel without matrix products works on at a time: its temporaries stay in the cache
+
+_chosen = None
+
+
+def threads():
+    """How many threads kernels use: what `use_threads` chose, else OMP_NUM_THREADS, else the CPUs of this process."""
+    return _chosen or _default()
+
+
+def use_threads(count):
+    """Compute with `count` threads from now on, in the kernels and in BLAS; None goes back to the default."""
+    global _chosen
+    _chosen = count
+    _blas().limit(limits=threads())
+
 
 @cache
-def threads():
-    """How many threads kernels use: OMP_NUM_THREADS if set, else the CPUs that this process may run on."""
+def _default():
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     return min(int(wish), cpus) if wish.isdecimal() and int(wish) > 0 else cpus
 
 
 @cache
-def _pool():
-    return ThreadPoolExecutor(threads() - 1, thread_name_prefix="tinynet")
+def _pool(workers):
+    return ThreadPoolExecutor(workers, thread_name_prefix="tinynet")
 
 
 @cache
@@ -44,13 +59,19 @@ def pieces(n, work):
         return [work(0, n)] if n else []
     ends = [n * i // count for i in range(count + 1)]
     with _blas().limit(limits=1):
-        others = [_pool().submit(work, a, b) for a, b in pairwise(ends[1:])]
+        others = [_pool(threads() - 1).submit(work, a, b) for a, b in pairwise(ends[1:])]
         try:
             first = work(0, ends[1])
         finally:
             for other in others:
                 other.exception()  # waits: nobody may write into the caller's arrays after an error
         return [first, *(other.result() for other in others)]
+
+
+def chunks(start, stop, x):
+    """Slices that cover the images start to stop of x, each of about CHUNK numbers."""
+    step = max(1, CHUNK * len(x) // max(x.size, 1))
+    return (slice(n, min(n + step, stop)) for n in range(start, stop, step))
 
 
 _own = threading.local()
