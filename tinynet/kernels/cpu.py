@@ -130,7 +130,17 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
 
 
 def conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups):
-    """dx (N, C, H, W) from g (N, F, OH, OW): columns of gradients W^T g, added back to the pixels they came from."""
+    """dx (N, C, H, W) from g (N, F, OH, OW): what each output pixel was made of gets its part of the gradient back.
+
+    At stride 1 that is a convolution again, of g with every kernel turned by 180 degrees. In general, columns of
+    gradients W^T g are added to the pixels that the columns came from (col2im); adding short rows is slower than copying
+    them, but there are fewer columns if the layer has more outputs than inputs (conv2), so each has its place.
+    """
+    reach = tuple(d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True))
+    if stride == (1, 1) and min(reach) >= 0 and len(weight) <= x_shape[1]:
+        turned = weight.reshape(groups, -1, *weight.shape[1:])[..., ::-1, ::-1].swapaxes(1, 2)
+        turned = np.ascontiguousarray(turned).reshape(x_shape[1], -1, *weight.shape[2:])
+        return conv2d(g, turned, None, stride, reach, dilation, groups)
     tiles = _Tiles(x_shape, weight.shape, stride, padding, dilation)
     dx = np.empty(x_shape, dtype=g.dtype)
     matrices = weight.reshape(groups, -1, tiles.k)
@@ -151,21 +161,22 @@ def conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups):
 def conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups):
     """dw (F, C/groups, KH, KW) from g (N, F, OH, OW): sum over all output pixels of g times their column."""
     tiles = _Tiles(x.shape, weight_shape, stride, padding, dilation)
+    transposed = groups, tiles.k, weight_shape[0] // groups  # columns @ g^T: BLAS is a fifth faster than with g @ columns^T
 
     def work(start, stop):
-        part = np.zeros((groups, weight_shape[0] // groups, tiles.k), dtype=g.dtype)
+        part = np.zeros(transposed, dtype=g.dtype)
         for images in tiles.images(start, stop):
             framed = tiles.frame(images, x)
             for rows in tiles.rows():
                 for group in range(groups):
                     columns = tiles.columns(framed, group, rows)
-                    part[group] += product_of(_as_matrix(g, images, group, groups, rows), columns.T)
+                    part[group] += product_of(columns, _as_matrix(g, images, group, groups, rows).T)
         return part
 
-    parts = pieces(len(x), work) or [np.zeros(weight_shape, g.dtype)]
+    parts = pieces(len(x), work) or [np.zeros(transposed, g.dtype)]
     for part in parts[1:]:
         parts[0] += part
-    return parts[0].reshape(weight_shape)
+    return np.ascontiguousarray(parts[0].swapaxes(1, 2)).reshape(weight_shape)
 
 
 def product_of(a, b):
