@@ -43,23 +43,29 @@ class _Tiles:
     """How a convolution is cut into tiles, and the way from pixels to columns and back."""
 
     def __init__(self, x_shape, weight_shape, stride, padding, dilation):
-        (_, _, h, w), (_, self.c, *self.kernel) = x_shape, weight_shape
+        (batch, _, h, w), (_, self.c, *self.kernel) = x_shape, weight_shape
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.framed = h + 2 * padding[0], w + 2 * padding[1]
         self.inside = slice(padding[0], padding[0] + h), slice(padding[1], padding[1] + w)
         self.out = window_counts(self.framed, self.kernel, stride, dilation)
         self.k = self.c * self.kernel[0] * self.kernel[1]
-        row, rows = self.k * self.out[1], self.out[0]
-        self.images_at_once = max(1, TILE // (row * rows))
-        cuts = -(-row * rows // TILE) if self.images_at_once == 1 else 1
-        self.rows_at_once = -(-rows // min(cuts, rows))
+        image, threads = self.k * self.out[0] * self.out[1], parallel.threads()
+        # Several small images in a tile, all tiles of one size; or several tiles an image, as many as threads at least.
+        share, fit = max(1, -(-batch // threads)), max(1, TILE // image)
+        step = -(-share // -(-share // fit))
+        self.images = [slice(n, min(n + step, batch)) for n in range(0, batch, step)]
+        cuts = max(-(-image // TILE) if fit == 1 else 1, threads // max(batch, 1))
+        step = -(-self.out[0] // min(cuts, self.out[0]))
+        self.rows = [slice(r, min(r + step, self.out[0])) for r in range(0, self.out[0], step)]
+        self.tiles = [(images, rows) for images in self.images for rows in self.rows]
 
-    def images(self, start, stop):
-        return (slice(n, min(n + self.images_at_once, stop)) for n in range(start, stop, self.images_at_once))
-
-    def rows(self):
-        step, rows = self.rows_at_once, self.out[0]
-        return (slice(r, min(r + step, rows)) for r in range(0, rows, step))
+    def walk(self, start, stop, x):
+        """(images, rows, the images in their frame) of some tiles."""
+        framed, inside = None, None
+        for images, rows in self.tiles[start:stop]:
+            if images is not inside:
+                framed, inside = self.frame(images, x), images
+            yield images, rows, framed
 
     def frame(self, images, x):
         """The images with their border of zeros; without padding, the images themselves."""
@@ -116,16 +122,14 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     biases = np.zeros(len(weight), x.dtype) if bias is None else bias
 
     def work(start, stop):
-        for images in tiles.images(start, stop):
-            framed = tiles.frame(images, x)
-            for rows in tiles.rows():
-                for group, matrix in enumerate(matrices):
-                    product = product_of(matrix, tiles.columns(framed, group, rows))
-                    maps = slice(group * len(matrix), (group + 1) * len(matrix))
-                    target = y[images, maps, rows].swapaxes(0, 1)
-                    np.add(product.reshape(target.shape), biases[maps, None, None, None], out=target)
+        for images, rows, framed in tiles.walk(start, stop, x):
+            for group, matrix in enumerate(matrices):
+                product = product_of(matrix, tiles.columns(framed, group, rows))
+                maps = slice(group * len(matrix), (group + 1) * len(matrix))
+                target = y[images, maps, rows].swapaxes(0, 1)
+                np.add(product.reshape(target.shape), biases[maps, None, None, None], out=target)
 
-    pieces(len(x), work)
+    pieces(len(tiles.tiles), work)
     return y
 
 
@@ -146,15 +150,15 @@ def conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups):
     matrices = weight.reshape(groups, -1, tiles.k)
 
     def work(start, stop):
-        for images in tiles.images(start, stop):
+        for images in tiles.images[start:stop]:
             framed = tiles.empty_frame(images, dx)
-            for rows in tiles.rows():
+            for rows in tiles.rows:
                 for group, matrix in enumerate(matrices):
                     columns = product_of(matrix.T, _as_matrix(g, images, group, groups, rows))
                     tiles.add_columns(columns, framed, group, rows)
             dx[images] = framed[:, :, *tiles.inside]
 
-    pieces(len(g), work)
+    pieces(len(tiles.images), work)
     return dx
 
 
@@ -165,15 +169,13 @@ def conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups):
 
     def work(start, stop):
         part = np.zeros(transposed, dtype=g.dtype)
-        for images in tiles.images(start, stop):
-            framed = tiles.frame(images, x)
-            for rows in tiles.rows():
-                for group in range(groups):
-                    columns = tiles.columns(framed, group, rows)
-                    part[group] += product_of(columns, _as_matrix(g, images, group, groups, rows).T)
+        for images, rows, framed in tiles.walk(start, stop, x):
+            for group in range(groups):
+                columns = tiles.columns(framed, group, rows)
+                part[group] += product_of(columns, _as_matrix(g, images, group, groups, rows).T)
         return part
 
-    parts = pieces(len(x), work) or [np.zeros(transposed, g.dtype)]
+    parts = pieces(len(tiles.tiles), work) or [np.zeros(transposed, g.dtype)]
     for part in parts[1:]:
         parts[0] += part
     return np.ascontiguousarray(parts[0].swapaxes(1, 2)).reshape(weight_shape)
