@@ -90,9 +90,7 @@ def test_seeds_epochs_and_batches_are_augmented_differently():
         def image(self, i):
             return np.arange(1200, dtype=np.uint16).astype(np.uint8).reshape(3, 20, 20)
 
-    first = [
-        next(Batches(Same(), 8, 12, MEAN, seed=seed, workers=0).epoch(e))[0] for seed, e in [(0, 0), (0, 1), (1, 0)]
-    ]
+    first = [next(Batches(Same(), 8, 12, MEAN, seed=seed, workers=0).epoch(e))[0] for seed, e in [(0, 0), (0, 1), (1, 0)]]
     second = list(Batches(Same(), 8, 12, MEAN, workers=0).epoch(0))[1][0]
     assert len({x.tobytes() for x in [*first, second]}) == 4
 

@@ -143,9 +143,7 @@ def test_labels_of_lines_that_end_together_do_not_overlap(panels):
         if record["kind"] == "epoch":
             record |= {"train_error": 0.5, "val_error": 0.5, "val_top5_error": 0.5}
     _, error = panels(records)
-    boxes = [
-        text.get_window_extent() for text in error.texts if "%" in text.get_text() and text.get_text() != "Error, %"
-    ]
+    boxes = [text.get_window_extent() for text in error.texts if "%" in text.get_text() and text.get_text() != "Error, %"]
     boxes.sort(key=lambda box: box.y0)
     assert len(boxes) == 3 and all(low.y1 <= high.y0 for low, high in pairwise(boxes))
 
@@ -385,9 +383,7 @@ def test_images_of_any_side_fill_their_place(side, tmp_path):
 
 @pytest.mark.parametrize("count, columns", [(1, 4), (3, 2), (5, 4), (16, 4), (2, 1)])
 def test_images_stand_in_rows_of_columns(count, columns, tmp_path):
-    path = draw.predictions(
-        photos(count), None, np.full((count, 3), 1 / 3), ["a", "b", "c"], tmp_path / "p.png", columns
-    )
+    path = draw.predictions(photos(count), None, np.full((count, 3), 1 / 3), ["a", "b", "c"], tmp_path / "p.png", columns)
     height, width, _ = pixels(path).shape
     across, down = min(columns, count), -(-count // columns)
     assert (width, height) == (across * 290 + 26, down * (256 + 40 + 3 * 28 + 34) + 26)
