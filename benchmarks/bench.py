@@ -34,20 +34,23 @@ class Bench:
     engines: dict
     threads: int
     say: callable = lambda text: None
-    _kept: tuple = (None, None)
+    noted: dict = field(default_factory=dict)  # what a section's later cases need of its earlier ones
+    _kept: dict = field(default_factory=dict)
 
     def interleave(self, turns):
+        """Timings of turns, as this plan wants them."""
         return timing.interleave(turns, self.plan, self.say)
 
     def keep(self, key, build):
         """What build() gave for this key the last time; only one key is kept, because networks are large."""
-        if self._kept[0] != key:
+        if key not in self._kept:
             self.forget()
-            self._kept = (key, build())
-        return self._kept[1]
+            self._kept[key] = build()
+        return self._kept[key]
 
     def forget(self):
-        self._kept = (None, None)
+        """Let go of what was kept."""
+        self._kept.clear()
 
     def networks(self, names=("tinynet", "pytorch")):
         """name -> module with Trainer, module, layer_turn and sgd_turn, of the engines that are there."""
@@ -69,15 +72,15 @@ def same(what, values, tolerance=1e-3):
     return worst
 
 
-def versus(prefix=""):
-    """Columns of tinynet beside PyTorch: milliseconds and how many times faster tinynet is."""
+def versus(prefix="", spread=".2f"):
+    """Columns of tinynet beside PyTorch: milliseconds, how many times as fast tinynet is, and in which range of rounds."""
     key = prefix.replace(" ", "_")
     return [
         report.Column(f"{key}tinynet_ms", f"{prefix}tinynet ms", ".2f"),
         report.Column(f"{key}pytorch_ms", "PyTorch ms", ".2f"),
-        report.Column(f"{key}speedup", "times as fast", ".2f"),
-        report.Column(f"{key}speedup_low", "lowest", ".2f"),
-        report.Column(f"{key}speedup_high", "highest", ".2f"),
+        report.Column(f"{key}speedup", "speed, x", ".2f"),
+        report.Column(f"{key}speedup_low", "lowest", spread),
+        report.Column(f"{key}speedup_high", "highest", spread),
     ]
 
 

@@ -17,13 +17,12 @@ ENGINES = {  # name -> (module, what to install)
     "mygrad": ("mygrad", "mygrad"),
     "pydynet": ("pydynet", "pydynet"),
 }
-ROWS = tuple(ENGINES)
 
 
-def find_engines(wanted=ROWS):
-    """(name -> version of each engine that imports, name -> one line for each that does not)."""
+def find_engines(wanted=None):
+    """(name -> version of each wanted engine that imports, name -> one line for each that does not); None: all."""
     found, missing = {}, {}
-    for name in wanted:
+    for name in wanted or ENGINES:
         module, requirement = ENGINES[name]
         try:
             with warnings.catch_warnings():
@@ -35,7 +34,8 @@ def find_engines(wanted=ROWS):
             else:
                 missing[name] = f"{name} does not import: it needs {error.name}"
         except Exception as error:  # whatever a peer's import may raise, the others are still measured
-            missing[name] = f"{name} does not import: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            reason = (str(error).splitlines() or [""])[0]
+            missing[name] = f"{name} does not import: {type(error).__name__}: {reason}"
         else:
             found[name] = getattr(imported, "__version__", None) or importlib.metadata.version(module)
     return found, missing
@@ -62,7 +62,7 @@ def describe(engines, threads):
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
-        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "usable_cores": usable_cores(),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -73,6 +73,11 @@ def describe(engines, threads):
         "torch": engines.get("pytorch"),
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+def usable_cores():
+    """How many CPUs this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_model():

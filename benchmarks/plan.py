@@ -9,7 +9,7 @@ class Plan:
 
     rounds: int = 5
     turn_seconds: float = 0.3  # a short piece of work is repeated until its turn lasts about so long
-    pause_seconds: float = 0.05  # between turns: BLAS and OpenMP threads of the last one go on spinning for some time
+    pause_seconds: float = 0.2  # after whoever leaves spinning threads behind; a tenth of it after the others
     gemm: int = 4096  # side of the matrices whose product is the roof
 
     width: float = 1.0
@@ -20,10 +20,12 @@ class Plan:
     plain_batches: tuple = (32,)  # the step of the 2014 net
     layer_batch: int = 32
     engine_operations: int = 2000
+    memory_width: float = 1.0
     memory_batches: tuple = (32, 128)
-    growth_steps: int = 200
+    growth_steps: int = 200  # 0: no such row
     growth_width: float = 0.25
     growth_image_size: int = 64
+    scaling_width: float = 1.0  # of the runs that vary threads or batch
     scaling_batch: int = 32
     scaling_batches: tuple = (1, 4, 16, 64, 256)
     scaling_widths: tuple = (0.25, 0.5, 1.0)
@@ -35,17 +37,20 @@ FULL = Plan()
 
 QUICK = Plan(
     rounds=2,
-    turn_seconds=0.1,
+    turn_seconds=0.05,
+    pause_seconds=0.15,
     gemm=2048,
-    step_batches=(1, 16),
-    inference_batches=(1, 16),
-    plain_batches=(16,),
+    step_batches=(1, 8),
+    inference_batches=(1,),
+    plain_batches=(8,),
     layer_batch=8,
     engine_operations=1000,
+    memory_width=0.5,
     memory_batches=(8,),
-    growth_steps=30,
+    growth_steps=0,
+    scaling_width=0.25,
     scaling_batch=8,
-    scaling_batches=(1, 4, 16),
+    scaling_batches=(1,),
     scaling_widths=(0.25, 0.5),
 )
 
@@ -62,9 +67,11 @@ TINY = Plan(
     plain_batches=(2,),
     layer_batch=2,
     engine_operations=20,
+    memory_width=0.05,
     memory_batches=(2,),
     growth_steps=2,
     growth_width=0.05,
+    scaling_width=0.05,
     scaling_batch=2,
     scaling_batches=(1,),
     scaling_widths=(0.05,),

@@ -69,7 +69,8 @@ def heading(machine, missing):
         f"{machine['threads']} threads for every engine",
         f"Python {machine['python']}, NumPy {machine['numpy']} with {machine['blas']} ({machine['blas_kernels']}, "
         f"{machine['blas_threads']} threads), PyTorch {machine['torch'] or 'not installed'}",
-        "Medians over rounds in which the engines take turns; ratios are medians of each round's ratio.",
+        "Medians over rounds in which the engines take turns. speed: how many times as fast as PyTorch tinynet is, median",
+        "of each round's ratio; above 1 tinynet is faster.",
     ]
     return "\n".join([*lines, *missing.values(), ""])
 

@@ -99,10 +99,10 @@ def layer_turn(layer, batch, rng):
     return forward, backward
 
 
-def sgd_turn(layers, rng):
+def sgd_turn(layers):
     """The optimiser's step alone, for all weights of a network."""
     shapes = [shape for layer in layers if layer.macs for shape in (layer.weight_shape, layer.weight_shape[:1])]
-    parameters = [tn.tensor(rng.standard_normal(shape, np.float32), requires_grad=True) for shape in shapes]
+    parameters = [tn.tensor(np.full(shape, 0.01, np.float32), requires_grad=True) for shape in shapes]
     for p in parameters:
         p.grad = p.data.copy()
     return tn.optim.SGD(parameters, LR, momentum=0.9, weight_decay=5e-4).step

@@ -102,10 +102,10 @@ def layer_turn(layer, batch, rng):
     return lambda: part(x), backward
 
 
-def sgd_turn(layers, rng):
+def sgd_turn(layers):
     """The optimiser's step alone, for all weights of a network."""
     shapes = [shape for layer in layers if layer.macs for shape in (layer.weight_shape, layer.weight_shape[:1])]
-    parameters = [nn.Parameter(torch.from_numpy(rng.standard_normal(shape, np.float32))) for shape in shapes]
+    parameters = [nn.Parameter(torch.from_numpy(np.full(shape, 0.01, np.float32))) for shape in shapes]
     for p in parameters:
         p.grad = p.data.clone()
     return optimizer(parameters).step
