@@ -98,6 +98,7 @@ class AlexNet(nn.Module):
     ):
         if isinstance(devices, str) or devices is None:
             devices = tn.devices(devices or "cpu:0")
+        devices = [devices] if isinstance(devices, tn.Device) else list(devices)
         if len(devices) not in (1, 2):
             raise tn.DeviceError(f"AlexNet has two towers and runs on one device or two; got {len(devices)}")
         if classes < 1 or not 0 < width <= 100:
@@ -110,7 +111,7 @@ class AlexNet(nn.Module):
         # right and lower edge: 55 * 4 + 7 = 227, so three columns and three rows of zeros.
         self.overhang = (self.sides["conv1"] - 1) * 4 + 11 - image_size
 
-        rngs = [np.random.default_rng([seed, i]) for i in range(6)]
+        rngs = [np.random.default_rng([seed, 2012, i]) for i in range(6)]
         pixels = self.sides["pool5"] ** 2
         self.towers = [
             Tower(half, pixels, device, recipe.lrn_alpha, dropout, rngs[i::2], dtype)

@@ -84,7 +84,7 @@ def predict(args, build):
     for name in args.images:
         try:
             image = data.image_for_network(name, mean.shape[1])
-        except DataError as error:
+        except (DataError, OSError) as error:
             print(f"alexnet.py: {error}", file=sys.stderr)
             failed = True
             continue

@@ -66,7 +66,7 @@ class ReduceLROnPlateau:
 
     def step(self, value):
         """Call once an epoch; returns True if the learning rate was lowered."""
-        if value < self.best * (1 - self.threshold):
+        if value < self.best * (1 - self.threshold) or value == 0:  # nothing is better than no error
             self.best, self.waited = value, 0
             return False
         self.waited += 1

@@ -172,7 +172,9 @@ class Run:
         )  # fmt: skip
         with bar:
             for x, labels in batches.epoch(self.epoch, self.batch_in_epoch):
-                self._train_step(x, labels, bar)
+                if len(labels):
+                    self._train_step(x, labels, bar)
+                self.batch_in_epoch += 1
                 if interrupt.requested:
                     return False
                 if time.monotonic() - self.saved > SAVE_EVERY:
@@ -192,7 +194,7 @@ class Run:
                 f"start again with --lr {self.optimizer.lr / 10:g}"
             )
         self.optimizer.step()
-        self.step, self.batch_in_epoch = self.step + 1, self.batch_in_epoch + 1
+        self.step += 1
         self.score.add(value, logits.numpy(), labels)
         rate = len(labels) / (time.monotonic() - began)
         self._log("step", loss=value, lr=self.optimizer.lr, images_per_second=round(rate, 1))

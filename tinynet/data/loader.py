@@ -52,7 +52,8 @@ class Batches:
 
         The order is fixed by (seed, epoch) and the crops, flips and colours of batch b by (seed, epoch, b), so starting
         at ``start`` gives exactly what an uninterrupted epoch would have given from there. Broken images are missing
-        from their batch, a batch of nothing else is left out; raises DataError when most images are broken.
+        from their batch, which may become empty, so that batches keep their numbers; raises DataError when most images
+        are broken.
         """
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
         colour = self.colour
@@ -60,7 +61,7 @@ class Batches:
         def load(b: int, stop: Event) -> tuple[np.ndarray, np.ndarray] | None:
             images, indices = self._images(order[b * self.batch : (b + 1) * self.batch], stop)
             if images is None:
-                return None
+                return np.empty((0, 3, self.crop, self.crop), np.float32), np.empty(0, np.int64)
             # b + 1, because NumPy seeds [seed, epoch] and [seed, epoch, 0] alike: batch 0 would repeat its draws.
             rng = np.random.default_rng([self.seed, epoch, b + 1])
             x = subtract_mean(random_crops(images, self.crop, rng), self.mean, self.crop, self.scale)
