@@ -303,3 +303,15 @@ def test_the_number_of_threads_follows_the_environment(wish, expected):
     environment = {**os.environ, "OMP_NUM_THREADS": wish}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
     assert int(found) == (expected or cpus)
+
+
+def test_use_threads_limits_the_kernels_and_blas_until_it_is_taken_back():
+    blas = parallel._blas()
+    default = parallel.threads()
+    try:
+        parallel.use_threads(1)
+        assert parallel.threads() == 1
+        assert {library["num_threads"] for library in blas.info()} == {1}
+    finally:
+        parallel.use_threads(None)
+    assert parallel.threads() == default
