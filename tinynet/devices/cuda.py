@@ -7,7 +7,10 @@ installations raise much more than ImportError.
 from tinynet.devices.device import Device
 from tinynet.errors import DeviceError
 
-_INSTALL = "pip install 'tinynet[cuda12]' (or [cuda13], as your driver has it), or run with --device cpu"
+_INSTALL = (
+    "pip install 'tinynet[cuda12]' (or [cuda13], as your driver has it) provides it, "
+    "but this version of tinynet has no CUDA kernels yet, so run with --device cpu"
+)
 
 
 class CUDA(Device):
