@@ -75,7 +75,7 @@ class Run:
         self.mean = self.colour = None
         self.epoch = self.batch_in_epoch = self.step = 0
         self.score, self.named_broken = Score(), set()
-        self.saved = self.drawn = self.began = time.monotonic()
+        self.saved = self.drawn = time.monotonic()
 
     @classmethod
     def start(cls, given, build, places, workers):

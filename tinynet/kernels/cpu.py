@@ -7,7 +7,7 @@ makes them again, which costs a tenth of the time and saves 2.3 GB at batch 128.
 independent, so the batch is split over threads (parallel.py).
 
 Everything else is bound by memory: the batch is worked on a few images at a time, so that the passes over them
-(nine comparisons for a 3x3 pool, five additions for a five-channel window) find them in the cache.
+(six comparisons for a 3x3 pool, five additions for a five-channel window) find them in the cache.
 """
 
 import numpy as np

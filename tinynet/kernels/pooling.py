@@ -72,11 +72,8 @@ def avg_pool2d(x, kernel, stride, padding, out_size, count_include_pad):
 def avg_pool2d_backward(g, x_shape, kernel, stride, padding, count_include_pad):
     """dx: every pixel of a window gets the same part of the window's gradient."""
     counts = _window_sizes(x_shape, kernel, stride, padding, g.shape[2:], count_include_pad).astype(g.dtype)
-
-    def share(_, images):
-        return g[images] / counts
-
-    return _pool_backward(share, g, x_shape, kernel, stride, padding, (1, 1))
+    part = g / counts
+    return _pool_backward(lambda _, images: part[images], g, x_shape, kernel, stride, padding, (1, 1))
 
 
 def _pool_backward(share, g, x_shape, kernel, stride, padding, dilation):
