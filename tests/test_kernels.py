@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from oracles import assert_close, distinct, normal
 
-from tinynet.kernels import cpu, parallel, reference
+from tinynet.kernels import convolution, cpu, parallel, reference
 
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-13}
 DTYPES = list(TOLERANCE)
@@ -50,8 +50,9 @@ def sizes(request, monkeypatch):
     """The kernels' tiles and chunks: as they are, one row at a time, pieces that fit badly, everything at once."""
     if request.param != "default":
         size = {"tiny": 1, "odd": 97, "huge": 1 << 40}[request.param]
-        monkeypatch.setattr(cpu, "TILE", size)
+        monkeypatch.setattr(convolution, "TILE", size)
         monkeypatch.setattr(parallel, "CHUNK", size)
+        monkeypatch.setattr(parallel, "HANDOVER", 1)
 
 
 def conv_calls(case, dtype):
@@ -260,9 +261,18 @@ def test_matmul_in_pieces(use_threads, shapes, number):
 @pytest.mark.parametrize("n", [0, 1, 2, 5, 100])
 def test_pieces_cover_the_range_once_and_in_order(use_threads, number, n):
     use_threads(number)
-    ranges = parallel.pieces(n, lambda start, stop: (start, stop))
+    ranges = parallel.pieces(n, lambda start, stop: (start, stop), np.inf)
     assert [i for start, stop in ranges for i in range(start, stop)] == list(range(n))
     assert len(ranges) == min(number, n) and all(stop > start for start, stop in ranges)
+
+
+def test_a_little_work_is_done_by_the_caller_and_more_by_as_many_threads_as_it_is_worth(use_threads):
+    use_threads(8)
+
+    def pieces(handovers):
+        return len(parallel.pieces(100, lambda start, stop: None, handovers * parallel.HANDOVER))
+
+    assert [pieces(handovers) for handovers in (0, 0.9, 1.1, 2.1, 100)] == [1, 1, 2, 3, 8]
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])
@@ -276,7 +286,7 @@ def test_an_exception_in_any_piece_reaches_the_caller_after_all_have_ended(use_t
         ended.append(start)
 
     with pytest.raises(ZeroDivisionError, match=f"piece {bad}"):
-        parallel.pieces(3, work)
+        parallel.pieces(3, work, np.inf)
     assert sorted(ended) == [i for i in range(3) if i != bad]
 
 

@@ -3,12 +3,17 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 
 import alexnet
 import tinynet as tn
+from tinynet.kernels import memory
 
 
-def test_memory_stays_flat_over_200_training_steps(no_gc):
+@pytest.mark.parametrize("worth", [memory.WORTH, 1])
+def test_memory_stays_flat_over_200_training_steps(no_gc, monkeypatch, worth):
+    """Also if the memory of every result is used again, however small it is."""
+    monkeypatch.setattr(memory, "WORTH", worth)
     model = alexnet.AlexNet(classes=5, width=0.05, image_size=52, recipe="modern")
     optimizer = alexnet.RECIPES["modern"].optimizer(model)
     x = np.random.default_rng(0).normal(size=(2, 3, 52, 52)).astype(np.float32)

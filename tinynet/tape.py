@@ -14,6 +14,7 @@ import weakref
 from operator import attrgetter
 
 from tinynet.errors import DeviceError
+from tinynet.kernels.memory import Lease
 
 _BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
 _numbers = itertools.count()
@@ -124,7 +125,8 @@ def _deliver(entry):
 
 def _is_new(grad, g, gradients):
     # A leaf may keep an array as its own only if nobody else has it: not the output's gradient, not a view, not a twin.
-    return grad is not g and grad.base is None and sum(other is grad for other in gradients) == 1 and grad.ndim > 0
+    own = grad.base is None or isinstance(grad.base, Lease)
+    return own and grad is not g and sum(other is grad for other in gradients) == 1 and grad.ndim > 0
 
 
 def _freed(_):

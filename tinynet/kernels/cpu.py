@@ -11,16 +11,18 @@ Everything else is bound by memory: the batch is worked on a few images at a tim
 """
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from tinynet.kernels import parallel
-from tinynet.kernels.parallel import chunks, pieces, scratch
+from tinynet.kernels.convolution import conv2d, conv2d_bias_grad, conv2d_input_grad, conv2d_weight_grad
+from tinynet.kernels.memory import empty, empty_like, scratch
+from tinynet.kernels.parallel import chunks, pieces
 from tinynet.kernels.pooling import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 
 __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
     "conv2d",
+    "conv2d_bias_grad",
     "conv2d_input_grad",
     "conv2d_weight_grad",
     "local_response_norm",
@@ -33,166 +35,6 @@ __all__ = [
     "sgd",
 ]
 
-TILE = 400_000  # floats of columns in a tile: what the caches of a core hold, and enough for an efficient product
-
-
-# convolution ----------------------------------------------------------------------------------------------------------
-
-
-class _Tiles:
-    """How a convolution is cut into tiles, and the way from pixels to columns and back."""
-
-    def __init__(self, x_shape, weight_shape, stride, padding, dilation):
-        (batch, _, h, w), (_, self.c, *self.kernel) = x_shape, weight_shape
-        self.stride, self.padding, self.dilation = stride, padding, dilation
-        self.framed = h + 2 * padding[0], w + 2 * padding[1]
-        self.inside = slice(padding[0], padding[0] + h), slice(padding[1], padding[1] + w)
-        self.out = window_counts(self.framed, self.kernel, stride, dilation)
-        self.k = self.c * self.kernel[0] * self.kernel[1]
-        image, threads = self.k * self.out[0] * self.out[1], parallel.threads()
-        # Several small images in a tile, all tiles of one size; or several tiles an image, as many as threads at least.
-        share, fit = max(1, -(-batch // threads)), max(1, TILE // image)
-        step = -(-share // -(-share // fit))
-        self.images = [slice(n, min(n + step, batch)) for n in range(0, batch, step)]
-        cuts = max(-(-image // TILE) if fit == 1 else 1, threads // max(batch, 1))
-        step = -(-self.out[0] // min(cuts, self.out[0]))
-        self.rows = [slice(r, min(r + step, self.out[0])) for r in range(0, self.out[0], step)]
-        self.tiles = [(images, rows) for images in self.images for rows in self.rows]
-
-    def walk(self, start, stop, x):
-        """(images, rows, the images in their frame) of some tiles."""
-        framed, inside = None, None
-        for images, rows in self.tiles[start:stop]:
-            if images is not inside:
-                framed, inside = self.frame(images, x), images
-            yield images, rows, framed
-
-    def frame(self, images, x):
-        """The images with their border of zeros; without padding, the images themselves."""
-        if self.padding == (0, 0):
-            return x[images]
-        framed = self.empty_frame(images, x)
-        framed[:, :, *self.inside] = x[images]
-        return framed
-
-    def empty_frame(self, images, x):
-        """Zeros with room for the images and their border."""
-        framed = scratch("frame", (images.stop - images.start, x.shape[1], *self.framed), x.dtype)
-        framed[...] = 0
-        return framed
-
-    def windows(self, framed, group, rows):
-        """A view (C/groups, KH, KW, n, rows, OW) of framed images: under each kernel element, its pixel of each output.
-
-        The same pixel appears as often as windows cover it; nothing is copied.
-        """
-        n, c, h, w = framed.strides
-        (sh, sw), (dh, dw) = self.stride, self.dilation
-        first = framed[:, group * self.c : (group + 1) * self.c, rows.start * sh :]
-        shape = (self.c, *self.kernel, len(framed), rows.stop - rows.start, self.out[1])
-        return as_strided(first, shape, (c, h * dh, w * dw, n, h * sh, w * sw))
-
-    def columns(self, framed, group, rows):
-        """im2col: the windows as a matrix, one column an output pixel."""
-        windows = self.windows(framed, group, rows)
-        columns = scratch("columns", windows.shape, framed.dtype)
-        np.copyto(columns, windows)
-        return columns.reshape(self.k, -1)
-
-    def add_columns(self, columns, framed, group, rows):
-        """col2im, the adjoint: each column's values are added to the pixels that they came from."""
-        windows = self.windows(framed, group, rows)
-        columns = columns.reshape(windows.shape)
-        for u in range(self.kernel[0]):
-            for v in range(self.kernel[1]):
-                windows[:, u, v] += columns[:, u, v]
-
-
-def window_counts(size, kernel, stride, dilation):
-    """How many windows fit into (padded) images along each axis."""
-    axes = zip(size, kernel, stride, dilation, strict=True)
-    return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in axes)
-
-
-def conv2d(x, weight, bias, stride, padding, dilation, groups):
-    """y (N, F, OH, OW) from x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,) or None, and pairs of integers."""
-    tiles = _Tiles(x.shape, weight.shape, stride, padding, dilation)
-    y = np.empty((len(x), len(weight), *tiles.out), dtype=x.dtype)
-    matrices = weight.reshape(groups, -1, tiles.k)
-    biases = np.zeros(len(weight), x.dtype) if bias is None else bias
-
-    def work(start, stop):
-        for images, rows, framed in tiles.walk(start, stop, x):
-            for group, matrix in enumerate(matrices):
-                product = product_of(matrix, tiles.columns(framed, group, rows))
-                maps = slice(group * len(matrix), (group + 1) * len(matrix))
-                target = y[images, maps, rows].swapaxes(0, 1)
-                np.add(product.reshape(target.shape), biases[maps, None, None, None], out=target)
-
-    pieces(len(tiles.tiles), work)
-    return y
-
-
-def conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups):
-    """dx (N, C, H, W) from g (N, F, OH, OW): what each output pixel was made of gets its part of the gradient back.
-
-    At stride 1 that is a convolution again, of g with every kernel turned by 180 degrees. In general, columns of
-    gradients W^T g are added to the pixels that the columns came from (col2im); adding short rows is slower than copying
-    them, but there are fewer columns if the layer has more outputs than inputs (conv2), so each has its place.
-    """
-    reach = tuple(d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True))
-    if stride == (1, 1) and min(reach) >= 0 and len(weight) <= x_shape[1]:
-        turned = weight.reshape(groups, -1, *weight.shape[1:])[..., ::-1, ::-1].swapaxes(1, 2)
-        turned = np.ascontiguousarray(turned).reshape(x_shape[1], -1, *weight.shape[2:])
-        return conv2d(g, turned, None, stride, reach, dilation, groups)
-    tiles = _Tiles(x_shape, weight.shape, stride, padding, dilation)
-    dx = np.empty(x_shape, dtype=g.dtype)
-    matrices = weight.reshape(groups, -1, tiles.k)
-
-    def work(start, stop):
-        for images in tiles.images[start:stop]:
-            framed = tiles.empty_frame(images, dx)
-            for rows in tiles.rows:
-                for group, matrix in enumerate(matrices):
-                    columns = product_of(matrix.T, _as_matrix(g, images, group, groups, rows))
-                    tiles.add_columns(columns, framed, group, rows)
-            dx[images] = framed[:, :, *tiles.inside]
-
-    pieces(len(tiles.images), work)
-    return dx
-
-
-def conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups):
-    """dw (F, C/groups, KH, KW) from g (N, F, OH, OW): sum over all output pixels of g times their column."""
-    tiles = _Tiles(x.shape, weight_shape, stride, padding, dilation)
-    transposed = groups, tiles.k, weight_shape[0] // groups  # columns @ g^T: BLAS is a fifth faster than with g @ columns^T
-
-    def work(start, stop):
-        part = np.zeros(transposed, dtype=g.dtype)
-        for images, rows, framed in tiles.walk(start, stop, x):
-            for group in range(groups):
-                columns = tiles.columns(framed, group, rows)
-                part[group] += product_of(columns, _as_matrix(g, images, group, groups, rows).T)
-        return part
-
-    parts = pieces(len(tiles.tiles), work) or [np.zeros(transposed, g.dtype)]
-    for part in parts[1:]:
-        parts[0] += part
-    return np.ascontiguousarray(parts[0].swapaxes(1, 2)).reshape(weight_shape)
-
-
-def product_of(a, b):
-    """a @ b in this thread's scratch memory: valid until the next product."""
-    return np.matmul(a, b, out=scratch("product", (len(a), b.shape[1]), a.dtype))
-
-
-def _as_matrix(g, images, group, groups, rows):
-    """The tile of an output gradient as a matrix, one row a map, one column an output pixel."""
-    maps = g.shape[1] // groups
-    tile = g[images, group * maps : (group + 1) * maps, rows]
-    return tile.swapaxes(0, 1).reshape(maps, -1)
-
-
 # fully connected ------------------------------------------------------------------------------------------------------
 
 
@@ -202,11 +44,24 @@ def matmul(a, b):
     BLAS would split it too, but its threads wait for each other in a loop: on a machine that is busy with anything else
     one product of a small layer took 30 ms instead of 1.
     """
-    out = np.empty((a.shape[0], b.shape[1]), dtype=np.result_type(a, b))
-    if out.shape[0] > out.shape[1]:
-        pieces(out.shape[0], lambda start, stop: np.matmul(a[start:stop], b, out=out[start:stop]))
-    else:
-        pieces(out.shape[1], lambda start, stop: np.matmul(a, b[:, start:stop], out=out[:, start:stop]))
+    out = empty((a.shape[0], b.shape[1]), np.result_type(a, b))
+    tall, nanoseconds = out.shape[0] > out.shape[1], a.size * b.shape[1] / 50 + b.size / 10
+    if not tall and b.flags.f_contiguous:
+        a_turned = np.ascontiguousarray(a.T)  # a few rows times a transposed W is a third faster the other way round
+
+    def work(start, stop):
+        piece = slice(start, stop)
+        if a.shape[1] == 1:
+            # The gradient of weights from one image; BLAS takes ten times as long.
+            np.multiply(a[piece] if tall else a, b if tall else b[:, piece], out=out[piece] if tall else out[:, piece])
+        elif tall:
+            np.matmul(a[piece], b, out=out[piece])
+        elif b.flags.f_contiguous:
+            out[:, piece] = np.matmul(b[:, piece].T, a_turned).T
+        else:
+            np.matmul(a, b[:, piece], out=out[:, piece])
+
+    pieces(max(out.shape), work, nanoseconds)
     return out
 
 
@@ -215,52 +70,57 @@ def matmul(a, b):
 
 def local_response_norm(x, size, alpha, beta, k):
     """y = x / d^beta with d = k + alpha times the sum of squares over a window of channels; returns y and d."""
-    y, d = np.empty_like(x), np.empty_like(x)
+    y, d = empty_like(x), empty_like(x)
 
     def work(start, stop):
         for images in chunks(start, stop, x):
-            scale = d[images]
-            _add_channel_windows(alpha * np.square(x[images]), -(size // 2), (size - 1) // 2, scale, k)
-            np.multiply(x[images], _power(scale, beta), out=y[images])
+            squares = np.square(x[images], out=scratch("squares", x[images].shape, x.dtype))
+            squares *= alpha
+            _add_channel_windows(squares, -(size // 2), (size - 1) // 2, k, out=d[images])
+            np.divide(x[images], _power(d[images], beta), out=y[images])
 
-    pieces(len(x), work)
+    pieces(len(x), work, 1.5 * x.size)
     return y, d
 
 
 def local_response_norm_backward(g, x, d, size, alpha, beta):
     """dx = g d^-beta - 2 alpha beta x * (sum of g x d^-(beta+1) over the channels whose window holds this one)."""
-    dx = np.empty_like(x)
+    dx = empty_like(x)
 
     def work(start, stop):
         for images in chunks(start, stop, x):
-            direct = g[images] * _power(d[images], beta)
-            through = direct * x[images] / d[images]
-            total = np.empty_like(through)
-            _add_channel_windows(through, -((size - 1) // 2), size // 2, total, 0)  # the windows mirrored
+            shape = x[images].shape
+            direct = np.divide(g[images], _power(d[images], beta), out=scratch("direct", shape, x.dtype))
+            through = np.multiply(direct, x[images], out=scratch("through", shape, x.dtype))
+            through /= d[images]
+            total = scratch("total", shape, x.dtype)
+            _add_channel_windows(through, -((size - 1) // 2), size // 2, 0, out=total)  # the windows mirrored
             total *= x[images]
             total *= 2 * alpha * beta
             np.subtract(direct, total, out=dx[images])
 
-    pieces(len(x), work)
+    pieces(len(x), work, 2 * x.size)
     return dx
 
 
-def _add_channel_windows(values, low, high, out, start):
+def _add_channel_windows(values, low, high, start, out):
     """out[:, i] = start + the sum of values[:, j] for i + low <= j <= i + high, as far as there are channels."""
     channels = values.shape[1]
-    out[...] = start
+    np.add(values, start, out=out)
     for shift in range(max(low, 1 - channels), min(high, channels - 1) + 1):
-        a, b = max(0, -shift), min(channels, channels - shift)
-        out[:, a:b] += values[:, a + shift : b + shift]
+        if shift:
+            a, b = max(0, -shift), min(channels, channels - shift)
+            out[:, a:b] += values[:, a + shift : b + shift]
 
 
 def _power(d, beta):
-    """d^-beta; for the paper's 0.75 as 1 / (sqrt(d) sqrt(sqrt(d))), which is ten times faster than a power."""
+    """d^beta, in scratch memory; for the paper's 0.75 as sqrt(d) sqrt(sqrt(d)), which is ten times faster than a power."""
+    root = scratch("root", d.shape, d.dtype)
     if beta != 0.75:
-        return d**-beta
-    root = np.sqrt(d)
-    root *= np.sqrt(root)
-    return np.reciprocal(root, out=root)
+        return np.power(d, beta, out=root)
+    np.sqrt(d, out=root)
+    root *= np.sqrt(root, out=scratch("root of root", d.shape, d.dtype))
+    return root
 
 
 # elementwise and the update -------------------------------------------------------------------------------------------
@@ -268,17 +128,27 @@ def _power(d, beta):
 
 def relu(x):
     """max(x, 0)."""
-    y = np.empty_like(x, order="C")
-    # Against an array of zeros, because NumPy has no vector instructions for the maximum with a single number.
-    zeros = np.zeros(min(parallel.CHUNK, x.size), x.dtype)
-    _elementwise(lambda a, y: np.maximum(a, zeros[: a.size], out=y), np.ascontiguousarray(x), y)
+    y = empty_like(x)
+    zeros = np.zeros(4096, x.dtype)
+
+    def positive_part(a, y):
+        # Against rows of zeros, because NumPy has no vector instructions for the maximum with a single number.
+        whole = a.size - a.size % zeros.size
+        np.maximum(a[:whole].reshape(-1, zeros.size), zeros, out=y[:whole].reshape(-1, zeros.size))
+        np.maximum(a[whole:], zeros[: a.size - whole], out=y[whole:])
+
+    _elementwise(positive_part, 0.2, np.ascontiguousarray(x), y)
     return y
 
 
 def relu_backward(g, y):
     """g where y > 0, else 0."""
-    dx = np.empty_like(y)
-    _elementwise(lambda a, y, dx: np.multiply(a, y > 0, out=dx), np.ascontiguousarray(g), y, dx)
+    dx = empty_like(y)
+
+    def where_open(g, y, dx):
+        np.multiply(g, np.greater(y, 0, out=scratch("open", y.shape, bool)), out=dx)
+
+    _elementwise(where_open, 0.3, np.ascontiguousarray(g), y, dx)
     return dx
 
 
@@ -286,19 +156,24 @@ def sgd(weight, velocity, gradient, lr, momentum, weight_decay):
     """v <- momentum v - weight_decay lr w - lr g;  w <- w + v, in place (paper, section 5)."""
 
     def update(w, v, g):
+        step = np.multiply(w, weight_decay, out=scratch("step", w.shape, w.dtype))
+        step += g
+        step *= lr
         v *= momentum
-        v -= (weight_decay * lr) * w
-        v -= lr * g
+        v -= step
         w += v
 
     if not (weight.flags.c_contiguous and velocity.flags.c_contiguous):
         update(weight, velocity, gradient)  # flattening them would update a copy
     else:
-        _elementwise(update, weight, velocity, np.ascontiguousarray(gradient))
+        _elementwise(update, 0.6, weight, velocity, np.ascontiguousarray(gradient))
 
 
-def _elementwise(function, *arrays):
-    """function(*parts) for parts of contiguous arrays of one size, small enough to stay in the cache."""
+def _elementwise(function, nanoseconds, *arrays):
+    """function(*parts) for parts of contiguous arrays of one size, small enough to stay in the cache.
+
+    nanoseconds: about what it costs for each number.
+    """
     flat = [a.reshape(-1) for a in arrays]
     size = flat[0].size
     step = parallel.CHUNK
@@ -308,4 +183,4 @@ def _elementwise(function, *arrays):
             part = slice(i * step, min((i + 1) * step, size))
             function(*(a[part] for a in flat))
 
-    pieces(-(-size // step), work)
+    pieces(-(-size // step), work, nanoseconds * size)

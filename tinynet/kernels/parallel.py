@@ -7,15 +7,14 @@ alone, so results are the same, bit for bit, on every run with that number.
 """
 
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
-import numpy as np
 from threadpoolctl import ThreadpoolController
 
-CHUNK = 1 << 17  # numbers that a kernel without matrix products works on at a time: its temporaries stay in the cache
+CHUNK = 1 << 19  # numbers that a kernel without matrix products works on at a time: see below
+HANDOVER = 100_000  # nanoseconds of work that are worth giving to another thread, which costs some 30,000
 
 _chosen = None
 
@@ -49,16 +48,17 @@ def _blas():
     return ThreadpoolController().select(user_api="blas")
 
 
-def pieces(n, work):
+def pieces(n, work, nanoseconds):
     """Call work(start, stop) on pieces that cover range(n), in parallel; the results in order.
 
+    nanoseconds: about how long it would take alone; so little work that it is not worth a thread is done right here.
     An exception in any piece is raised here, after all of them have ended.
     """
-    count = min(threads(), n)
-    if count <= 1:
-        return [work(0, n)] if n else []
-    ends = [n * i // count for i in range(count + 1)]
+    count = int(min(threads(), n, 1 + nanoseconds / HANDOVER))
+    ends = [n * i // count for i in range(count + 1)] if n else []
     with _blas().limit(limits=1):
+        if count <= 1:
+            return [work(0, n)] if n else []
         others = [_pool(threads() - 1).submit(work, a, b) for a, b in pairwise(ends[1:])]
         try:
             first = work(0, ends[1])
@@ -72,19 +72,3 @@ def chunks(start, stop, x):
     """Slices that cover the images start to stop of x, each of about CHUNK numbers."""
     step = max(1, CHUNK * len(x) // max(x.size, 1))
     return (slice(n, min(n + step, stop)) for n in range(start, stop, step))
-
-
-_own = threading.local()
-
-
-def scratch(name, shape, dtype):
-    """An array with unknown contents that this thread gets again, the next time it asks for `name`.
-
-    Fresh memory of some megabytes costs more than what is computed in it, because the system hands it out page by page.
-    Each thread keeps one buffer a name, as large as the largest that was asked for.
-    """
-    buffers = _own.__dict__
-    count = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if name not in buffers or buffers[name].size < count:
-        buffers[name] = np.empty(count, np.uint8)
-    return buffers[name][:count].view(dtype).reshape(shape)

@@ -1,135 +1,200 @@
 """Pooling in fast NumPy, a part of `cpu.py`.
 
-Reading every second column costs four times as much per pixel as reading all of them, since vector instructions do not
-apply. So the columns of an image are dealt out once into `stride` arrays without gaps (`combs`, one for each remainder),
-and all passes over windows run on those.
+Reading every second number costs four times as much as reading all of them, since vector instructions do not apply, and
+short rows cost more to begin than to work on. So the pixels of some images are dealt out once into planes without gaps,
+one for each remainder of row and column by the stride. What element (u, v) of all windows sees is then one of the planes,
+read from some numbers further on, and every pass over all windows is one pass over contiguous memory. Behind the last
+window of a row, such a pass computes a few numbers that mean nothing; they are left behind when the result is taken out.
+
+Windows are separable: the largest of a window is the largest of its rows' largest. So columns go first, then rows: two
+and two comparisons for a 3x3 window instead of eight.
 """
 
 import numpy as np
 
-from tinynet.kernels.parallel import chunks, pieces, scratch
+from tinynet.kernels.convolution import comb
+from tinynet.kernels.memory import empty, scratch
+from tinynet.kernels.parallel import chunks, pieces
 
 
-def max_pool2d(x, kernel, stride, padding, dilation, out_size):
+def max_pool2d(x, kernel, stride, padding, dilation, out_size, want_winner=True):
     """y (N, C, OH, OW) and, in the smallest integer type that holds it, which window element (u KW + v) won first.
 
-    The largest of a window is the largest of its rows' largest, so columns go first, then rows: 3 + 3 passes for 3x3
-    instead of 9. Every `stride`-th column is gathered once, because reading with gaps is four times as slow.
+    Without want_winner, which costs as much again, the second result is None.
     """
-    y = np.empty((*x.shape[:2], *out_size), dtype=x.dtype)
-    winner = np.empty(y.shape, dtype=np.min_scalar_type(kernel[0] * kernel[1] - 1))
+    windows, x = _Windows(x.shape, kernel, stride, padding, dilation, out_size), np.ascontiguousarray(x)
+    y = empty((*x.shape[:2], *out_size), dtype=x.dtype)
+    winner = empty(y.shape, dtype=np.min_scalar_type(kernel[0] * kernel[1] - 1)) if want_winner else None
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
 
-    def challenge(best, who, value, code):
-        # Codes grow along the reading order, so the maximum writes a new winner and keeps the first of equals.
-        better = (value > best).astype(who.dtype)
-        np.maximum(who, np.multiply(better, code, out=better), out=who)
-        np.maximum(best, value, out=best)
+    def largest(name, values, codes):
+        """The elementwise maximum of arrays, and the code of the first that has it; codes grow from array to array."""
+        best = scratch(f"best {name}", values[0].shape, x.dtype)
+        best[...] = values[0]
+        if not want_winner:
+            for value in values[1:]:
+                np.maximum(best, value, out=best)
+            return best, None
+        who = scratch(f"who {name}", best.shape, winner.dtype)
+        who[...] = codes[0]
+        for value, code in zip(values[1:], codes[1:], strict=True):
+            better = np.greater(value, best, out=scratch("better", best.shape, bool)).view(np.uint8)
+            challenger = np.multiply(better, code, out=scratch("challenger", who.shape, who.dtype))
+            np.maximum(who, challenger, out=who)  # codes grow, so the larger one is the new winner's
+            np.maximum(best, value, out=best)
+        return best, who
 
     def work(start, stop):
+        codes = np.arange(kernel[1], dtype=np.min_scalar_type(kernel[0] * kernel[1] - 1))
         for images in chunks(start, stop, x):
-            framed = _framed(x[images], kernel, stride, padding, dilation, out_size, lowest)
-            columns = _every_column(framed, kernel[1], stride[1], dilation[1], out_size[1])
-            best, who = columns[0].copy(), np.zeros(columns[0].shape, winner.dtype)
-            for v in range(1, kernel[1]):
-                challenge(best, who, columns[v], winner.dtype.type(v))
-            rows = [_every_row(u, stride[0], dilation[0], out_size[0]) for u in range(kernel[0])]
-            y[images], winner[images] = best[:, :, rows[0]], who[:, :, rows[0]]
-            for u in range(1, kernel[0]):
-                code = who[:, :, rows[u]] + winner.dtype.type(u * kernel[1])
-                challenge(y[images], winner[images], best[:, :, rows[u]], code)
+            planes = windows.deal(x[images], lowest)
+            rows = {r: largest(r, windows.along_rows(planes[r]), codes) for r in windows.row_remainders}
+            values = windows.along_columns({r: best for r, (best, _) in rows.items()})
+            offsets = windows.along_columns({r: who for r, (_, who) in rows.items()}) if want_winner else values
+            codes_of_rows = [who + codes.dtype.type(u * kernel[1]) for u, who in enumerate(offsets)] if want_winner else []
+            best, who = largest("window", values, codes_of_rows)
+            y[images] = windows.results(best, len(y[images]))
+            if want_winner:
+                winner[images] = windows.results(who, len(y[images]))
 
-    pieces(len(x), work)
+    pieces(len(x), work, 0.7 * x.size)
     return y, winner
 
 
 def max_pool2d_backward(g, winner, x_shape, kernel, stride, padding, dilation):
     """dx: each window's gradient goes to its winner; where windows overlap the gradients add up."""
+    windows = _Windows(x_shape, kernel, stride, padding, dilation, g.shape[2:])
+    dx, g = empty(x_shape, dtype=g.dtype), np.ascontiguousarray(g)
+    height, width = windows.framed
+    u, v = np.divmod(np.arange(kernel[0] * kernel[1]), kernel[1])
+    element = u * dilation[0] * width + v * dilation[1]  # how far each element of a window is from its first
+    first = np.add.outer(np.arange(g.shape[2]) * stride[0] * width, np.arange(g.shape[3]) * stride[1])
 
-    def share(i, images):
-        return np.multiply(g[images], winner[images] == i, out=scratch("share", g[images].shape, g.dtype))
+    def work(start, stop):
+        for images in chunks(start, stop, dx):
+            framed = windows.frame(dx[images])
+            framed[...] = 0
+            places = np.take(element, winner[images])
+            places += first
+            places += np.arange(len(framed) * x_shape[1]).reshape(-1, x_shape[1], 1, 1) * (height * width)
+            np.add.at(framed.reshape(-1), places.reshape(-1), g[images].reshape(-1))
+            windows.take_inside(framed, dx[images])
 
-    return _pool_backward(share, g, x_shape, kernel, stride, padding, dilation)
+    pieces(len(g), work, 2 * g.size)
+    return dx
 
 
 def avg_pool2d(x, kernel, stride, padding, out_size, count_include_pad):
     """y (N, C, OH, OW): the mean of each window."""
-    y = np.empty((*x.shape[:2], *out_size), dtype=x.dtype)
+    windows, x = _Windows(x.shape, kernel, stride, padding, (1, 1), out_size), np.ascontiguousarray(x)
+    y = empty((*x.shape[:2], *out_size), dtype=x.dtype)
     counts = _window_sizes(x.shape, kernel, stride, padding, out_size, count_include_pad).astype(x.dtype)
 
     def work(start, stop):
         for images in chunks(start, stop, x):
-            framed = _framed(x[images], kernel, stride, padding, (1, 1), out_size, 0)
-            columns = sum(_every_column(framed, kernel[1], stride[1], 1, out_size[1]))
-            total = y[images]
-            total[...] = sum(columns[:, :, _every_row(u, stride[0], 1, out_size[0])] for u in range(kernel[0]))
-            total /= counts
+            planes = windows.deal(x[images], 0)
+            rows = {r: sum(windows.along_rows(planes[r])) for r in windows.row_remainders}
+            np.divide(windows.results(sum(windows.along_columns(rows)), len(y[images])), counts, out=y[images])
 
-    pieces(len(x), work)
+    pieces(len(x), work, 0.5 * x.size)
     return y
 
 
 def avg_pool2d_backward(g, x_shape, kernel, stride, padding, count_include_pad):
     """dx: every pixel of a window gets the same part of the window's gradient."""
+    windows = _Windows(x_shape, kernel, stride, padding, (1, 1), g.shape[2:])
     counts = _window_sizes(x_shape, kernel, stride, padding, g.shape[2:], count_include_pad).astype(g.dtype)
-    part = g / counts
-    return _pool_backward(lambda _, images: part[images], g, x_shape, kernel, stride, padding, (1, 1))
-
-
-def _pool_backward(share, g, x_shape, kernel, stride, padding, dilation):
-    """dx from share(i, images), what element i = u KW + v of each window gets."""
-    dx = np.empty(x_shape, dtype=g.dtype)
-    out_size, (h, w), (top, left) = g.shape[2:], x_shape[2:], padding
+    dx = empty(x_shape, dtype=g.dtype)
 
     def work(start, stop):
         for images in chunks(start, stop, dx):
-            height, width = _framed_size((h, w), kernel, stride, padding, dilation, out_size)
-            # As in the forward pass: columns apart, one array for those that are `stride` apart, put together at the end.
-            combs = [
-                scratch(f"comb {c}", (images.stop - images.start, x_shape[1], height, -(-(width - c) // stride[1])), g.dtype)
-                for c in range(stride[1])
-            ]
-            for comb in combs:
-                comb[...] = 0
-            for u in range(kernel[0]):
-                rows = _every_row(u, stride[0], dilation[0], out_size[0])
-                for v in range(kernel[1]):
-                    skip, c = divmod(v * dilation[1], stride[1])
-                    combs[c][:, :, rows, skip : skip + out_size[1]] += share(u * kernel[1] + v, images)
-            for c, comb in enumerate(combs):
-                first = -(-(left - c) // stride[1]) if left > c else 0  # the first tooth inside the image
-                target = dx[images][:, :, :, c + first * stride[1] - left :: stride[1]]
-                target[...] = comb[:, :, top : top + h, first : first + target.shape[3]]
+            # The forward pass mirrored: every part that was read there is added to here.
+            part = np.zeros((len(dx[images]), x_shape[1], *windows.grid), g.dtype)
+            np.divide(g[images], counts, out=part[:, :, : g.shape[2], : g.shape[3]])
+            rows = {r: np.zeros(part.size, g.dtype) for r in windows.row_remainders}
+            for target in windows.along_columns(rows):
+                target += part.reshape(-1)[: target.size]
+            planes = windows.empty_planes(len(part), g.dtype)
+            planes[...] = 0
+            for r, row in rows.items():
+                for target in windows.along_rows(planes[r]):
+                    target += row[: target.size]
+            windows.collect(planes, dx[images])
 
-    pieces(len(g), work)
+    pieces(len(g), work, 0.7 * dx.size)
     return dx
 
 
-def _every_column(framed, kernel, stride, dilation, count):
-    """For each element of a window's row, the pixels under it, one for each output column: (N, C, H, count), gapless."""
-    combs = [framed[..., c::stride].copy() if stride > 1 else framed for c in range(min(stride, framed.shape[3]))]
-    places = (divmod(v * dilation, stride) for v in range(kernel))
-    return [combs[c][..., skip : skip + count] for skip, c in places]
+class _Windows:
+    """Where the windows of a pool lie in the planes, and the way from pixels to planes and back."""
 
+    def __init__(self, x_shape, kernel, stride, padding, dilation, out_size):
+        self.channels, self.size, self.stride, self.padding, self.out = x_shape[1], x_shape[2:], stride, padding, out_size
+        axes = zip(self.size, kernel, stride, padding, dilation, out_size, strict=True)
+        # With a border that every window fits into: padding, and what ceil_mode lets hang over.
+        self.framed = tuple(max(p + n, (out - 1) * s + d * (k - 1) + 1) for n, k, s, p, d, out in axes)
+        self.grid = tuple(-(-n // s) for n, s in zip(self.framed, stride, strict=True))
+        # Element u of a window's column: (how many rows further down, in which plane); likewise along a row.
+        self.down, self.along = (
+            [divmod(u * d, s) for u in range(k)] for k, s, d in zip(kernel, stride, dilation, strict=True)
+        )
+        self.row_remainders = list(dict.fromkeys(remainder for _, remainder in self.down))
+        self.column_remainders = list(dict.fromkeys(remainder for _, remainder in self.along))
 
-def _every_row(u, stride, dilation, count):
-    """The rows under element u of a window's column, one for each output row."""
-    return slice(u * dilation, u * dilation + (count - 1) * stride + 1, stride)
+    def deal(self, x, value):
+        """The planes (row remainder, column remainder, N, C, *grid) of some images; `value` is the border's."""
+        if self.stride == (1, 1) and self.framed == self.size:
+            return x[None, None]
+        planes = self.empty_planes(len(x), x.dtype)
+        planes[...] = value
+        for plane, pixels in self._pairs(planes, x):
+            plane[...] = pixels
+        return planes
 
+    def collect(self, planes, x):
+        """The way back: the values of all planes to their pixels; a pixel that no window sees gets 0."""
+        x[...] = 0
+        for plane, pixels in self._pairs(planes, x):
+            pixels[...] = plane
 
-def _framed(x, kernel, stride, padding, dilation, out_size, value):
-    """Images with a border of `value` that every window fits into: padding, and what ceil_mode lets hang over."""
-    size, (top, left), (h, w) = _framed_size(x.shape[2:], kernel, stride, padding, dilation, out_size), padding, x.shape[2:]
-    if size == (h, w):
-        return x
-    framed = np.full((*x.shape[:2], *size), value, dtype=x.dtype)
-    framed[:, :, top : top + h, left : left + w] = x
-    return framed
+    def _pairs(self, planes, x):
+        """(part of a plane, the pixels of x that belong there) for each plane."""
+        for r in self.row_remainders:
+            rows, x_rows = comb(r, self.padding[0], self.stride[0], self.size[0], self.grid[0])
+            for c in self.column_remainders:
+                columns, x_columns = comb(c, self.padding[1], self.stride[1], self.size[1], self.grid[1])
+                yield planes[r, c][..., rows, columns], x[..., x_rows, x_columns]
 
+    def empty_planes(self, n, dtype):
+        """Room for the planes of n images."""
+        return scratch("planes", (*self.stride, n, self.channels, *self.grid), dtype)
 
-def _framed_size(size, kernel, stride, padding, dilation, out_size):
-    axes = zip(size, kernel, stride, padding, dilation, out_size, strict=True)
-    return tuple(max(p + n, (out - 1) * s + d * (k - 1) + 1) for n, k, s, p, d, out in axes)
+    def along_rows(self, planes):
+        """For each kernel column, what it sees of the planes of one row remainder: arrays of one length."""
+        flat = planes.reshape(len(planes), -1)
+        end = flat.shape[1] - max(skip for skip, _ in self.along)
+        return [flat[remainder, skip : skip + end] for skip, remainder in self.along]
+
+    def along_columns(self, rows):
+        """For each kernel row, what it sees of `rows`, an array for each row remainder: arrays of one length."""
+        end = next(iter(rows.values())).size - max(skip for skip, _ in self.down) * self.grid[1]
+        return [rows[r][skip * self.grid[1] : skip * self.grid[1] + end] for skip, r in self.down]
+
+    def results(self, flat, n):
+        """What was computed for each window, (N, C, OH, OW), without the numbers between the rows of windows."""
+        whole = scratch("whole", (n, self.channels, *self.grid), flat.dtype)
+        whole.reshape(-1)[: flat.size] = flat
+        return whole[:, :, : self.out[0], : self.out[1]]
+
+    def frame(self, x):
+        """Room for images with their border; the images themselves, if there is none."""
+        return x if self.framed == self.size else scratch("framed", (*x.shape[:2], *self.framed), x.dtype)
+
+    def take_inside(self, framed, x):
+        """Copy the images out of their frame."""
+        if framed is not x and self.framed != self.size:
+            (top, left), (h, w) = self.padding, self.size
+            x[...] = framed[:, :, top : top + h, left : left + w]
 
 
 def _window_sizes(x_shape, kernel, stride, padding, out_size, count_include_pad):

@@ -44,6 +44,6 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     def backward(g):
         dx = kernels.conv2d_input_grad(g, w, x_shape, *how) if wants_x else None
         dw = kernels.conv2d_weight_grad(g, x_, w_shape, *how) if wants_w else None
-        return (dx, dw) if bias is None else (dx, dw, g.sum(axis=(0, 2, 3)))
+        return (dx, dw) if bias is None else (dx, dw, kernels.conv2d_bias_grad(g))
 
     return record("conv2d", y, inputs, backward)
