@@ -142,7 +142,9 @@ class AlexNet(nn.Module):
 
     def exchange(self, halves):
         """The outputs of both towers, on the device of each: where the columns of the paper's figure 2 cross."""
-        return [self.gather(halves, tower.device) for tower in self.towers]
+        devices = [tower.device for tower in self.towers]
+        gathered = {device: self.gather(halves, device) for device in dict.fromkeys(devices)}
+        return [gathered[device] for device in devices]
 
     def gather(self, halves, device):
         return tn.concat([tn.transfer(half, device) for half in halves], axis=1)

@@ -140,9 +140,9 @@ def _convolve(tiles, matrices, x, bias):
                 matrix = tiles.columns(combs, group, images, rows)
                 maps = slice(group * len(first), (group + 1) * len(first))
                 total = _product(first, tiles.seen(matrix, tiles.shifts[0], images, rows), "total")
-                total += biases[maps, None]
                 for part, shift in zip(others, tiles.shifts[1:], strict=True):
                     total += _product(part, tiles.seen(matrix, shift, images, rows))
+                total += biases[maps, None]
                 tiles.put_outputs(total, y[images, maps, rows])
 
     pieces(len(tiles.tiles), work, tiles.nanoseconds)

@@ -1,13 +1,8 @@
 """The kernels in fast NumPy; contracts and formulas are those of `reference.py`.
 
-Convolution is a matrix product (im2col): the pixels under each output pixel become a column. Columns are kernel-size
-times as large as the image, so they are never made for a whole batch: they are made for a *tile*, some rows of one
-image or several small images, whose columns stay in the cache between being written and being multiplied. Backward
-makes them again, which costs a tenth of the time and saves 2.3 GB at batch 128. Tiles of different images are
-independent, so the batch is split over threads (parallel.py).
-
-Everything else is bound by memory: the batch is worked on a few images at a time, so that the passes over them
-(six comparisons for a 3x3 pool, five additions for a five-channel window) find them in the cache.
+Convolution has `convolution.py`, pooling `pooling.py`. Everything else is bound by memory: the batch is worked on some
+images at a time, so that the passes over them (five additions for a five-channel window) find them in the cache. Not
+too few either: between any two NumPy calls the threads meet at the interpreter's lock, so a call has to be worth it.
 """
 
 import numpy as np
@@ -46,20 +41,17 @@ def matmul(a, b):
     """
     out = empty((a.shape[0], b.shape[1]), np.result_type(a, b))
     tall, nanoseconds = out.shape[0] > out.shape[1], a.size * b.shape[1] / 50 + b.size / 10
-    if not tall and b.flags.f_contiguous:
-        a_turned = np.ascontiguousarray(a.T)  # a few rows times a transposed W is a third faster the other way round
+    turned = np.ascontiguousarray(a.T) if not tall and b.flags.f_contiguous else None
 
     def work(start, stop):
-        piece = slice(start, stop)
-        if a.shape[1] == 1:
-            # The gradient of weights from one image; BLAS takes ten times as long.
-            np.multiply(a[piece] if tall else a, b if tall else b[:, piece], out=out[piece] if tall else out[:, piece])
-        elif tall:
-            np.matmul(a[piece], b, out=out[piece])
-        elif b.flags.f_contiguous:
-            out[:, piece] = np.matmul(b[:, piece].T, a_turned).T
+        rows, columns = (slice(start, stop), slice(None)) if tall else (slice(None), slice(start, stop))
+        target = out[rows, columns]
+        if a.shape[1] == 1:  # the gradient of weights from one image; BLAS takes ten times as long
+            np.multiply(a[rows], b[:, columns], out=target)
+        elif turned is not None:  # a few rows times a transposed W are a third faster the other way round
+            target[...] = np.matmul(b[:, columns].T, turned).T
         else:
-            np.matmul(a, b[:, piece], out=out[:, piece])
+            np.matmul(a[rows], b[:, columns], out=target)
 
     pieces(max(out.shape), work, nanoseconds)
     return out

@@ -16,7 +16,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, *, dilat
     """
     kernel, stride, padding, dilation, out = _arguments("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
     kernels, x_shape = x.device.kernels, x.shape
-    y, winner = kernels.max_pool2d(x.data, kernel, stride, padding, dilation, out)
+    y, winner = kernels.max_pool2d(x.data, kernel, stride, padding, dilation, out, x.requires_grad)
 
     def backward(g):
         return (kernels.max_pool2d_backward(g, winner, x_shape, kernel, stride, padding, dilation),)
