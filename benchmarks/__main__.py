@@ -1,6 +1,6 @@
 """tinynet beside PyTorch, beside its NumPy peers and beside the machine's matrix product, in one run.
 
-    python -m benchmarks                        everything: some twenty minutes on two cores
+    python -m benchmarks                        everything: some ten minutes on two cores
     python -m benchmarks --quick                everything, small: under a minute
     python -m benchmarks step layers            some sections only
     python -m benchmarks --json result.json     also for machines

@@ -254,6 +254,16 @@ def test_matmul_in_pieces(use_threads, shapes, number):
     assert_close(cpu.matmul(b.T, a.T), (a @ b).T, 1e-14)
 
 
+@pytest.mark.parametrize("case", [CONVOLUTIONS[0], CONVOLUTIONS[1], CONVOLUTIONS[7]], ids=str)
+def test_convolutions_of_arrays_that_are_not_contiguous(case):
+    def scattered(a):
+        return np.asfortranarray(a) if isinstance(a, np.ndarray) else a
+
+    for name, arguments in conv_calls(case, np.float64):
+        expected = results(name, arguments)[0]
+        assert_close(results(name, tuple(map(scattered, arguments)))[0], expected, 1e-13, name)
+
+
 # parallel -------------------------------------------------------------------------------------------------------------
 
 
