@@ -264,6 +264,27 @@ def test_convolutions_of_arrays_that_are_not_contiguous(case):
         assert_close(results(name, tuple(map(scattered, arguments)))[0], expected, 1e-13, name)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_cross_entropy_and_its_gradient(dtype):
+    z, labels, g = normal(5, 4, dtype=dtype) * 300, np.array([0, 3, 1, 1, 2]), normal(5, seed=1, dtype=dtype)
+    loss, p = cpu.softmax_cross_entropy(z, labels)
+    assert loss.dtype == p.dtype == dtype
+    assert_close(loss, reference.cross_entropy(z, labels), TOLERANCE[dtype])
+    assert_close(p.sum(axis=1), np.ones(5), TOLERANCE[dtype])
+    dz = cpu.softmax_cross_entropy_backward(g, p, labels)
+    assert_close(dz, g[:, None] * (p - np.eye(4)[labels]), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dropout_kernel(dtype):
+    x, mask = normal(6, 5, dtype=dtype), np.random.default_rng(0).random((6, 5)) < 0.5
+    expected = reference.dropout(x, mask, 0.5, True, True)
+    for kind in (bool, dtype):
+        y = cpu.dropout(x, mask.astype(kind), dtype(2))
+        assert y.dtype == dtype
+        assert_close(y, expected, TOLERANCE[dtype])
+
+
 # parallel -------------------------------------------------------------------------------------------------------------
 
 

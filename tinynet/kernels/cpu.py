@@ -20,6 +20,7 @@ __all__ = [
     "conv2d_bias_grad",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "dropout",
     "local_response_norm",
     "local_response_norm_backward",
     "matmul",
@@ -28,6 +29,8 @@ __all__ = [
     "relu",
     "relu_backward",
     "sgd",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_backward",
 ]
 
 # fully connected ------------------------------------------------------------------------------------------------------
@@ -115,6 +118,26 @@ def _power(d, beta):
     return root
 
 
+# losses ---------------------------------------------------------------------------------------------------------------
+
+
+def softmax_cross_entropy(z, labels):
+    """loss (N,) = log(sum_c e^z[n, c]) - z[n, labels[n]] and the softmax p (N, C), from z (N, C) and integers (N,)."""
+    shifted = z - z.max(axis=1, keepdims=True)  # e^z would overflow; the softmax does not change
+    p = np.exp(shifted)
+    total = p.sum(axis=1, keepdims=True)
+    p /= total
+    return np.log(total[:, 0]) - shifted[np.arange(len(z)), labels], p
+
+
+def softmax_cross_entropy_backward(g, p, labels):
+    """dz = g[n] (p[n, c] - 1 if c is the label, else p[n, c])."""
+    dz = p.copy()
+    dz[np.arange(len(p)), labels] -= 1
+    dz *= g[:, None]
+    return dz
+
+
 # elementwise and the update -------------------------------------------------------------------------------------------
 
 
@@ -142,6 +165,13 @@ def relu_backward(g, y):
 
     _elementwise(where_open, 0.3, np.ascontiguousarray(g), y, dx)
     return dx
+
+
+def dropout(x, mask, scale):
+    """x times the mask (of booleans or of numbers like x) times a number; its own backward, with g for x."""
+    y = x * mask
+    y *= scale
+    return y
 
 
 def sgd(weight, velocity, gradient, lr, momentum, weight_decay):

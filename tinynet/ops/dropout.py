@@ -37,4 +37,5 @@ def dropout(x, p=0.5, training=True, rng=None, mask=None, *, inverted=True):
     scale = dtype.type(1 / (1 - p) if inverted and p < 1 else 1)
     keep = x.device.array(np.asarray(mask)) if isinstance(mask, np.ndarray) else xp.asarray(mask)
     keep = keep if keep.dtype == bool else keep.astype(dtype)
-    return record("dropout", x.data * keep * scale, (x,), lambda g: (g * keep * scale,))
+    kernels = x.device.kernels
+    return record("dropout", kernels.dropout(x.data, keep, scale), (x,), lambda g: (kernels.dropout(g, keep, scale),))
