@@ -90,7 +90,7 @@ def _upstream(c):
 
 
 def _nothing(c):
-    if c.found.any():
+    if c.found.any() or not c.wrong.any():
         return None
     if c.off_tape:
         return (

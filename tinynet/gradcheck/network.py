@@ -3,8 +3,8 @@
 import numpy as np
 
 from tinynet.devices import as_device
-from tinynet.gradcheck.check import float64, names_of, title
 from tinynet.gradcheck.differences import EPS, Loss, random_directions
+from tinynet.gradcheck.functions import float64, names_of, title
 from tinynet.gradcheck.report import Report, Result
 from tinynet.tape import no_grad
 from tinynet.tensor import Tensor, tensor
