@@ -110,7 +110,16 @@ class _Check:
         self._conclude(result, k, found, slopes, along)
         if result.status == "fail":
             clues = diagnosis.Clues(
-                name, x, found, slopes, self.at_zero[k], self.at_minus_two[k], self.c, self.rtol, self.found[k] is None
+                name=name,
+                found=found,
+                slopes=slopes,
+                rtol=self.rtol,
+                at_zero=self.at_zero[k],
+                at_minus_two=self.at_minus_two[k],
+                y=self.y,
+                arguments=dict(zip(self.names, self.arrays, strict=True)),
+                others={n: g for n, g in zip(self.names, self.found, strict=True) if n != name},
+                off_tape=self.found[k] is None,
             )
             result.hints = sentences if result.wrong and sentences else diagnosis.of_values(clues)
         return result
