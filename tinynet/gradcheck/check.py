@@ -29,7 +29,7 @@ def gradcheck(f, args, vjp=None, *, names=None, h=1e-6, rtol=1e-6, limit=400, se
     slopes, or more than a fifth of the entries are on kinks. Entries on kinks are left out and counted.
     Raises TypeError for arguments that are not floats, ValueError for a wrong number of names.
     """
-    function = ArrayFunction(f, args, vjp) if vjp else TapeFunction(f, args)
+    function = TapeFunction(f, args) if vjp is None else ArrayFunction(f, args, vjp)
     return _Check(function, names_of(f, names, len(function.arrays)), h, rtol, limit, seed, mistakes).report()
 
 
@@ -106,7 +106,7 @@ class _Check:
             result.reason, result.hints = reason, sentences + diagnosis.of_shape(found, x, self.y, name)
             return result
         slopes, along = self._measure(k, found)
-        self._compare(result, found, slopes, along)
+        self._compare(result, found, slopes)
         self._conclude(result, k, found, slopes, along)
         if result.status == "fail":
             clues = diagnosis.Clues(
@@ -144,6 +144,7 @@ class _Check:
         return None
 
     def _measure(self, k, found):
+        """The slopes of entries, and, if there are too many to look at them all, along random directions."""
         x = self.arrays[k]
         slopes = self.loss.entries(k, choose(x.shape, self.limit, self.rng))
         if x.size <= self.limit:
@@ -182,7 +183,8 @@ class _Check:
             start, stop = (start, middle) if gaps[0] > gaps[1] else (middle, stop)
         return tuple(int(i) for i in np.unravel_index(start, direction.shape))
 
-    def _compare(self, result, found, slopes, along):
+    def _compare(self, result, found, slopes):
+        """Fill in the numbers."""
         analytic, wrong = self._differ(slopes, found)
         error = np.where(slopes.kink, 0.0, np.abs(analytic - slopes.value))
         rel = error / slopes.scale if slopes.scale else np.where(error > 0, np.inf, 0.0)
@@ -201,6 +203,7 @@ class _Check:
             result.picture = draw(result.name, found.shape, result.index, marks)
 
     def _conclude(self, result, k, found, slopes, along):
+        """Fill in the status and its reason."""
         kinks = f", {result.kinks} more on kinks" if result.kinks else ""
         off = along is not None and self._differ(along, found, k)[1].any()
         too_kinky = result.kinks > _TOO_MANY_KINKS * (result.kinks + result.checked)
@@ -223,7 +226,7 @@ class _Check:
             result.status = "inconclusive"
             result.reason = (
                 f"{result.kinks} of {result.kinks + result.checked} entries are on kinks (ties, or 0 in a ReLU), "
-                "where there is no slope; choose other arguments"
+                "where there is no slope, or drown in rounding inside f; choose other arguments"
             )
         elif self.y.size and result.size and hidden:
             result.status = "inconclusive"
@@ -238,9 +241,10 @@ class _Check:
                 result.reason += f"; rounding would hide errors up to {slopes.noise / slopes.scale:.0e}"
 
     def _rounds_to_float32(self):
+        """Whether f, somewhere else, gives nothing but float32 numbers: float64 ones are never that round by chance."""
+        moved = self.function(*(a + 1e-3 * self.rng.normal(size=a.shape) for a in self.arrays))
+        changed = moved[moved != self.y] if moved.shape == self.y.shape else moved[:0]
         with np.errstate(all="ignore"):
-            moved = self.function(*(a + 1e-3 * self.rng.normal(size=a.shape) for a in self.arrays))
-            changed = moved[moved != self.y] if moved.shape == self.y.shape else moved[:0]
             return bool(changed.size) and bool((changed == changed.astype(np.float32)).all())
 
     def _linear(self, k, found):

@@ -113,7 +113,7 @@ def choose(shape, limit, rng):
             index = [int(rng.integers(m)) for m in shape]
             index[axis] = end
             picked[tuple(index)] = None
-    for flat in rng.permutation(size)[:limit]:
+    for flat in rng.choice(size, limit, replace=False):
         picked[tuple(int(i) for i in np.unravel_index(flat, shape))] = None
     return list(picked)[:limit]
 

@@ -159,7 +159,8 @@ def _together(slopes):
         "fail": "it must be 2: the gradient is not the slope of the loss",
         "inconclusive": "it should be 2; kinks near this point disturb it",
     }[status]
-    return Result("loss", "all parameters", status, f"Taylor exponents {text}: {meaning}", rel=abs(2 - worst))
+    reason = f"Taylor exponents {text}: {meaning}"
+    return Result("loss", "all parameters", status, reason, rel=abs(2 - worst), title="all parameters together")
 
 
 def _parameters(params):
