@@ -132,7 +132,6 @@ def _convolve(tiles, matrices, x, bias):
     """y (N, F, OH, OW) from matrices[group][shift], (F/groups, the shift's rows of columns)."""
     f = len(matrices) * len(matrices[0][0])
     y, x = empty((len(x), f, *tiles.out), dtype=x.dtype), np.ascontiguousarray(x)
-    biases = np.zeros(f, x.dtype) if bias is None else bias
 
     def work(start, stop):
         for images, rows, combs in tiles.walk(start, stop, x):
@@ -142,7 +141,8 @@ def _convolve(tiles, matrices, x, bias):
                 total = _product(first, tiles.seen(matrix, tiles.shifts[0], images, rows), "total")
                 for part, shift in zip(others, tiles.shifts[1:], strict=True):
                     total += _product(part, tiles.seen(matrix, shift, images, rows))
-                total += biases[maps, None]
+                if bias is not None:
+                    total += bias[maps, None]
                 tiles.put_outputs(total, y[images, maps, rows])
 
     pieces(len(tiles.tiles), work, tiles.nanoseconds)
