@@ -244,7 +244,8 @@ def test_sgd_kernel_is_the_papers_update_in_place(layout, dtype, sizes):
 
 
 @pytest.mark.parametrize("shapes", [
-    ((3, 4), (4, 5)), ((40, 3), (3, 2)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((1, 1), (1, 1)),
+    ((3, 4), (4, 5)), ((40, 3), (3, 2)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((1, 1), (1, 1)), ((5, 1), (1, 3)),
+    ((2, 1), (1, 7)),
 ], ids=str)  # fmt: skip
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_matmul_in_pieces(use_threads, shapes, number):
