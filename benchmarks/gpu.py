@@ -92,14 +92,13 @@ TIMELINE = [Column("device", "devices", "text"), Column("file", "picture", "text
 
 def timeline(lab):
     """A picture of one training step: which device did what, and when."""
-    for device in lab.plan.command:
-        picture = lab.pictures / f"timeline-{device.replace(':', '').replace(',', '-')}.png"
-        with tempfile.TemporaryDirectory() as out:
-            run = ["--device", device, *lab.plan.command_sizes, "--epochs", "1", "--out", f"{out}/run"]
-            code, output, seconds = _run([sys.executable, "alexnet.py", *run, "--timeline", str(picture)], 60)
-        if not picture.exists():  # an interrupted run has drawn it long before
-            raise RuntimeError(f"alexnet.py ended with exit code {code} and without a picture:\n{output[-2000:]}")
-        yield row_of(TIMELINE, device=device, file=str(picture), seconds=seconds)
+    device, picture = lab.plan.draw_on, lab.pictures / "timeline.png"
+    with tempfile.TemporaryDirectory() as out:
+        run = ["--device", device, *lab.plan.draw_sizes, "--epochs", "1", "--out", f"{out}/run"]
+        code, output, seconds = _run([sys.executable, "alexnet.py", *run, "--timeline", str(picture)], 60)
+    if not picture.exists():  # a run that takes too long has drawn it long before it is interrupted
+        raise RuntimeError(f"alexnet.py ended with exit code {code} and without a picture:\n{output[-2000:]}")
+    yield row_of(TIMELINE, device=device, file=str(picture), seconds=seconds)
 
 
 LEARN = [
@@ -119,7 +118,7 @@ def learn(lab):
     if lab.data is None:
         raise NotHere("there are no images to train on; give a folder with --data DIR")
     with tempfile.TemporaryDirectory() as out:
-        options = ["--data", lab.data, "--device", lab.plan.command[0], *lab.plan.data_sizes, "--out", f"{out}/run"]
+        options = ["--data", lab.data, "--device", lab.plan.train_on, *lab.plan.data_sizes, "--out", f"{out}/run"]
         code, output, _ = _run([sys.executable, "alexnet.py", *options], lab.left() - 25)
         log = Path(out, "run", "log.jsonl")
         records = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -242,7 +241,7 @@ def measure(lab, options):
             lab.free()
         if options.json:
             report.write(options.json, document)
-        title = f"{name}: {section.__doc__} {result['seconds']} s"
+        title = f"{name}, {result['seconds']} s: {section.__doc__.strip()}"
         print(report.table(title, columns, result["rows"]) if result["rows"] else title, flush=True)
         if result["left_out"]:
             print(f"{name} was left out: {result['left_out']}", flush=True)

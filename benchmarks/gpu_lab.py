@@ -31,12 +31,13 @@ class Plan:
     rounds: int = 3
     turn_seconds: float = 0.3
     gemm: int = 8192
-    copy: int = 1 << 30  # bytes
+    copy: int = 1 << 28  # bytes
     one: str = "cuda:0"
     two: tuple = ("cuda:0,cuda:0", "cuda:0,cuda:1")  # the second where there are two GPUs
     tests: str = "tests/test_gpu.py"
-    command: tuple = ("cuda:0", "cuda:0,cuda:0")  # what alexnet.py is given as --device
-    command_sizes: tuple = ("--width", "1", "--image-size", "224", "--batch", "128")
+    train_on: str = "cuda:0"  # what alexnet.py is given as --device
+    draw_on: str = "cuda:0,cuda:0"
+    draw_sizes: tuple = ("--width", "1", "--image-size", "224", "--batch", "128")
     data_sizes: tuple = ("--width", "0.25")
 
 
