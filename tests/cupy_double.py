@@ -52,6 +52,10 @@ inline float sqrt(float x) { return __builtin_sqrtf(x); }
 inline double sqrt(double x) { return __builtin_sqrt(x); }
 inline float rsqrt(float x) { return 1 / sqrt(x); }
 inline double rsqrt(double x) { return 1 / sqrt(x); }
+inline float exp(float x) { return __builtin_expf(x); }
+inline double exp(double x) { return __builtin_exp(x); }
+inline float log(float x) { return __builtin_logf(x); }
+inline double log(double x) { return __builtin_log(x); }
 inline float pow(float x, float y) { return __builtin_powf(x, y); }
 inline double pow(double x, double y) { return __builtin_pow(x, y); }
 template <typename T> struct Checked {
@@ -227,7 +231,8 @@ def dot(a, b, out=None):
 def double():
     """A module that can stand where `cupy` is imported."""
     module = types.ModuleType("cupy")
-    module._core = types.SimpleNamespace(compute_types=[])
+    kinds = types.SimpleNamespace(COMPUTE_TYPE_DEFAULT="default", COMPUTE_TYPE_TF32="tf32")
+    module._core = types.SimpleNamespace(_routines_linalg=kinds, compute_types=[])
     module._core.set_compute_type = lambda dtype, kind: module._core.compute_types.append((np.dtype(dtype), kind))
     for one in (ElementwiseKernel, empty, empty_like, dot):
         setattr(module, one.__name__, one)

@@ -7,6 +7,7 @@ pip install cupy-cuda12x==14.2.0 'nvidia-cuda-nvrtc-cu12==12.9.*' 'nvidia-cuda-r
 import importlib.metadata
 import io
 import re
+import types
 import warnings
 
 import numpy as np
@@ -24,11 +25,11 @@ with warnings.catch_warnings():
     from cupy._core._carray import Indexer
     from cupy.cuda import compiler
 
-from cupy_double import double  # noqa: E402
+from benchmarks.gpu_rehearsal import played_cupy  # noqa: E402
+from tinynet.kernels import cuda_threads  # noqa: E402
 
-from tinynet.kernels import cuda, cuda_threads  # noqa: E402
-
-ARRAYS = {"relu_backward": ["g", "y"], "sgd": ["g"]}  # inputs that are arrays without being raw; the others are numbers
+# The inputs that are arrays without being raw; others are numbers.
+ARRAYS = {"relu_backward": ["g", "y"], "sgd": ["g"], "dropout": ["x", "mask"], "exp_below": ["z", "top"]}
 ARCHITECTURES = ["70", "80", "90"]  # V100, A100, H100
 NDARRAY, INDEXER, SCALAR = 1, 2, 3  # CuPy's numbers for kinds of arguments
 HEADER = "".join(f"#include <{name}>\n" for name in core._cupy_header_list)
@@ -42,20 +43,24 @@ VERSIONS = {
 
 def source(kernel, dtype, winner=np.uint8):
     """The text that CuPy gives to the compiler for arrays of `dtype`: the kernel's own, between what CuPy adds."""
-    kinds = {"T": np.dtype(dtype), "W": np.dtype(winner)}
-    infos, used = [], {}
-    for p in kernel.in_params + kernel.out_params:
-        kind = kinds[p.ctype] if p.dtype is None else np.dtype(p.dtype)
-        if p.dtype is None:
-            used[p.ctype] = kind.type
-        if p.raw or p in kernel.out_params or p.name in ARRAYS.get(kernel.name, []):
-            infos.append(_kernel._ArgInfo(NDARRAY, cupy.ndarray, kind, 1, True, True))
-        else:
-            infos.append(_kernel._ArgInfo(SCALAR, _scalar.CScalar, kind, 0, True, True))
-    infos.append(_kernel._ArgInfo(INDEXER, Indexer, None, 1, True, True))
-    types = _kernel._TypeMap(tuple(sorted(used.items())))
+    kinds = {"T": np.dtype(dtype), "W": np.dtype(winner), "L": np.dtype(np.int64), "M": np.dtype(bool)}
+    short = not kernel.name.endswith("64")
+
+    def is_array(p):
+        return p.raw or p in kernel.out_params or p.name in ARRAYS.get(kernel.name, [])
+
+    # As in a call, CuPy knows the types of arrays and decides those of numbers.
+    given = [tuple(kinds[p.ctype] if is_array(p) else None for p in ps) for ps in (kernel.in_params, kernel.out_params)]
+    in_types, out_types, mapped = _kernel._decide_params_type(kernel.in_params, kernel.out_params, *given)
+    infos = [
+        _kernel._ArgInfo(NDARRAY, cupy.ndarray, np.dtype(kind), 4 if p.raw else 1, True, short)
+        if is_array(p)
+        else _kernel._ArgInfo(SCALAR, _scalar.CScalar, np.dtype(kind), 0, True, True)
+        for p, kind in zip(kernel.params, in_types + out_types, strict=False)
+    ]
+    infos.append(_kernel._ArgInfo(INDEXER, Indexer, None, 1, True, short))
     return _kernel._get_elementwise_kernel_code(
-        tuple(infos), types, kernel.params, kernel.operation, kernel.name, kernel.preamble
+        tuple(infos), mapped, kernel.params, kernel.operation, kernel.name, kernel.preamble
     )
 
 
@@ -78,7 +83,7 @@ def test_every_kernel_compiles_and_stays_in_registers(name, architecture):
 
 
 def test_all_kernels_are_there():
-    assert len(VERSIONS) == 2 * 10 + 2
+    assert len(VERSIONS) == 2 * 12 + 4
 
 
 def test_a_mistake_is_reported_with_its_line():
@@ -87,8 +92,12 @@ def test_a_mistake_is_reported_with_its_line():
         compiled(source(kernel, np.float32), "80")
 
 
-def test_the_double_has_no_name_that_cupy_lacks():
-    for name in vars(double()):
-        assert name.startswith("__") or hasattr(cupy, name), name
-    assert callable(cupy._core.set_compute_type)
-    assert set(cuda.__all__) <= set(dir(cuda))
+def test_the_stand_ins_have_no_name_that_cupy_lacks():
+    def compare(played, real, where):
+        for name, value in vars(played).items():
+            if not name.startswith("__"):
+                assert hasattr(real, name) or name == "compute_types", f"{where}.{name}"
+                if isinstance(value, types.SimpleNamespace):
+                    compare(value, getattr(real, name), f"{where}.{name}")
+
+    compare(played_cupy()[0], cupy, "cupy")

@@ -51,6 +51,17 @@ def elementwise_calls(dtype):
     for shape in ((3, 4, 5, 2), (1, 2, 1, 1), (0, 3, 2, 2)):
         g = normal(*shape, dtype=dtype)
         yield "conv2d_bias_grad", (g,), g.astype(np.float64).sum(axis=(0, 2, 3))
+    mask = normal(3, 4, 5, seed=2) > 0
+    yield "dropout", (x, mask, 1.25), np.where(mask, 1.25 * x, 0)
+    yield "dropout", (x, mask.astype(dtype) * dtype(0.5), 2), np.where(mask, x, 0)
+    for shape in ((4, 3), (5, 1), (1, 7), (0, 3)):
+        z, labels = 30 * normal(*shape, dtype=dtype), np.arange(shape[0]) * 2 % shape[1]
+        loss = test_kernels.reference.cross_entropy(z, labels)
+        e = np.exp(z.astype(np.float64) - z.max(axis=1, keepdims=True, initial=-np.inf))
+        p, onehot = e / e.sum(axis=1, keepdims=True), np.eye(shape[1])[labels]
+        g = normal(shape[0], seed=1, dtype=dtype)
+        yield "softmax_cross_entropy", (z, labels), (loss, p)
+        yield "softmax_cross_entropy_backward", (g, p.astype(dtype), labels.astype(np.int32)), g[:, None] * (p - onehot)
     for a, b in (((3, 4), (4, 5)), ((1, 6), (6, 1)), ((0, 3), (3, 2)), ((2, 0), (0, 3))):
         a, b = normal(*a, dtype=dtype), normal(*b, seed=1, dtype=dtype)
         yield "matmul", (a, b), a.astype(np.float64) @ b
@@ -62,7 +73,10 @@ def every_call(dtype):
     calls = [(name, arguments, answer) for name, arguments, answer in test_kernels.every_call(dtype)]
     for case in MORE_CONVOLUTIONS:
         calls += [(name, a, results(name, a, test_kernels.reference)) for name, a in conv_calls(case, dtype)]
-    return calls + [(name, arguments, (answer,)) for name, arguments, answer in elementwise_calls(dtype)]
+    return calls + [
+        (name, arguments, answer if isinstance(answer, tuple) else (answer,))
+        for name, arguments, answer in elementwise_calls(dtype)
+    ]
 
 
 def check_all(cuda, dtype):
@@ -135,7 +149,11 @@ def test_arrays_of_any_memory_layout(cuda, view):
         *pool_calls(POOLS[0], np.float64),
         *lrn_calls(((2, 7, 3, 2), 3), np.float64),
     ]
-    calls += [(name, arguments) for name, arguments, _ in elementwise_calls(np.float64) if name != "matmul"]
+    calls += [
+        (name, arguments)
+        for name, arguments, _ in elementwise_calls(np.float64)
+        if name not in ("matmul", "softmax_cross_entropy_backward")
+    ]
     for name, arguments in calls:
         changed = [VIEWS[view](a) if isinstance(a, np.ndarray) else a for a in arguments]
         plain = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in changed]
@@ -226,7 +244,7 @@ def test_tf32_is_off_until_it_is_asked_for(cuda):
     assert not asked
     cuda.tf32(True)
     cuda.tf32(False)
-    assert asked == [(np.dtype("float32"), 7), (np.dtype("float32"), 1)]
+    assert asked == [(np.dtype("float32"), "tf32"), (np.dtype("float32"), "default")]
 
 
 # The tests can fail: every mutation is caught -------------------------------------------------------------------------
@@ -287,6 +305,14 @@ MUTATIONS = [
     ('"lrn_backward"', "2 * alpha", "alpha"),
     ('"lrn_backward"', " / d[other]", ""),
     ('"lrn_backward"', "g[other]", "g[i]"),
+    ('"cross_entropy"', "log(total[n]) - shifted", "log(total[n]) + shifted"),
+    ('"cross_entropy"', "z[i] - top[n]", "z[i]"),
+    ('"cross_entropy"', "/ total[n]", ""),
+    ('"cross_entropy"', "== place % classes", "!= place % classes"),
+    ('"cross_entropy_backward"', "g[n] * ", ""),
+    ('"cross_entropy_backward"', "p[i] - ", "p[i] + "),
+    ("exp_below = ", "z - top", "z"),
+    ("dropout = ", " * scale", ""),
     ("relu_backward = ", "y > 0", "y >= 0"),
     ("sgd = ", "lr * (weight_decay * w + g)", "(weight_decay * w + lr * g)"),
     ("sgd = ", "w += v", "w = v"),

@@ -22,6 +22,7 @@ __all__ = [
     "conv2d_bias_grad",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "dropout",
     "local_response_norm",
     "local_response_norm_backward",
     "matmul",
@@ -30,12 +31,13 @@ __all__ = [
     "relu",
     "relu_backward",
     "sgd",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_backward",
     "tf32",
     "use_workspace",
 ]
 
 WORKSPACE = 256 << 20  # bytes: a batch of 128 whole in all layers but AlexNet's first two, and large products in those
-DEFAULT, TF32 = 1, 7  # CuPy's numbers for how float32 matrices are multiplied
 
 _workspace = WORKSPACE
 
@@ -57,7 +59,8 @@ def tf32(on):
     Tensor cores then multiply several times faster; sums stay in float32. Off until called with True, so that a GPU gives
     the numbers of a CPU. It holds for the whole process; a GPU older than Ampere (2020) has no TF32 and says so.
     """
-    cp._core.set_compute_type(np.float32, TF32 if on else DEFAULT)
+    kinds = cp._core._routines_linalg
+    cp._core.set_compute_type(np.float32, kinds.COMPUTE_TYPE_TF32 if on else kinds.COMPUTE_TYPE_DEFAULT)
 
 
 # convolution ----------------------------------------------------------------------------------------------------------
@@ -233,6 +236,26 @@ def _neighbours(x, size):
     return channels, x.size // max(len(x) * channels, 1), min(size // 2, channels), min((size - 1) // 2, channels)
 
 
+# losses ---------------------------------------------------------------------------------------------------------------
+
+
+def softmax_cross_entropy(z, labels):
+    """loss (N,) = log(sum_c e^z[n, c]) - z[n, labels[n]] and the softmax p (N, C), from z (N, C) and integers (N,)."""
+    z, labels = cp.ascontiguousarray(z), cp.ascontiguousarray(labels)
+    p, loss, top = cp.empty_like(z), cp.empty(z.shape[:1], z.dtype), z.max(axis=1)  # e^z alone would overflow
+    total = threads.exp_below(z, top[:, None]).sum(axis=1)
+    threads.cross_entropy(z.size, z, top, total, labels, z.shape[1], p, loss)
+    return loss, p
+
+
+def softmax_cross_entropy_backward(g, p, labels):
+    """dz = g[n] (p[n, c] - 1 if c is the label, else p[n, c])."""
+    g, p, labels = (cp.ascontiguousarray(a) for a in (g, p, labels))
+    dz = cp.empty_like(p)
+    threads.cross_entropy_backward(p.size, g, p, labels, p.shape[1], dz)
+    return dz
+
+
 # elementwise and the update -------------------------------------------------------------------------------------------
 
 
@@ -244,6 +267,11 @@ def relu(x):
 def relu_backward(g, y):
     """g where y > 0, else 0."""
     return threads.relu_backward(g, y)
+
+
+def dropout(x, mask, scale):
+    """x times the mask (of booleans or of numbers like x) times a number; its own backward, with g for x."""
+    return threads.dropout(x, mask, float(scale))
 
 
 def sgd(weight, velocity, gradient, lr, momentum, weight_decay):

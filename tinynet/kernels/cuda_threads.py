@@ -274,7 +274,38 @@ lrn_backward = Kernel(
     """,
 )
 
+# Losses ---------------------------------------------------------------------------------------------------------------
+
+# One thread a class; that of the right one writes the row's loss.
+cross_entropy = Kernel(
+    "cross_entropy",
+    "raw T z, raw T top, raw T total, raw L labels, I classes",
+    "raw T p, raw T loss",
+    """
+    I place = i;
+    I n = place / classes;
+    T shifted = z[i] - top[n];
+    p[i] = exp(shifted) / total[n];
+    if (labels[n] == place % classes) loss[n] = log(total[n]) - shifted;
+    """,
+)
+
+cross_entropy_backward = Kernel(
+    "cross_entropy_backward",
+    "raw T g, raw T p, raw L labels, I classes",
+    "raw T dz",
+    """
+    I place = i;
+    I n = place / classes;
+    dz[i] = g[n] * (p[i] - T(labels[n] == place % classes));
+    """,
+)
+
 # Elementwise, on arrays of any layout ---------------------------------------------------------------------------------
+
+exp_below = cp.ElementwiseKernel("T z, T top", "T e", "e = exp(z - top)", "exp_below")
+
+dropout = cp.ElementwiseKernel("T x, M mask, T scale", "T y", "y = x * T(mask) * scale", "dropout")
 
 relu_backward = cp.ElementwiseKernel("T g, T y", "T dx", "dx = y > 0 ? g : T(0)", "relu_backward")
 
