@@ -276,7 +276,7 @@ def test_alexnet_has_the_losses_of_the_cpu(cuda):
             found = losses([Doubled("cuda", i, np, cuda) for i in indices])
             assert np.abs(found / expected - 1).max() <= 1e-5, (found, expected)
             names = {name.rpartition("_int")[0] or name for name in ElementwiseKernel.launches}
-            assert names == {
+            assert names >= {
                 *("im2col", "col2im", "add_bias", "by_map", "max_pool", "max_pool_backward", "lrn", "lrn_backward"),
                 *("relu_backward", "sgd"),
             }
