@@ -73,7 +73,10 @@ def _told(what, command, limit):
 def _run(command, limit):
     """(exit code, or None if it took too long and was interrupted; what it printed; seconds)."""
     began = time.monotonic()
+    # A shell that starts this script in the background makes it ignore SIGINT, and what it starts would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    signal.signal(signal.SIGINT, before)
     try:
         output, code = process.communicate(timeout=max(limit, 1))[0], process.returncode
     except subprocess.TimeoutExpired:
