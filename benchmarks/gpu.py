@@ -191,11 +191,11 @@ def laboratory(options):
 def describe(lab):
     """The GPU and the software on it."""
     runtime, gpu = lab.cp.cuda.runtime, lab.cp.cuda.runtime.getDeviceProperties(0)
-    wheels = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
+    wheels = {d.metadata["Name"] or "": d.version for d in importlib.metadata.distributions()}
     wanted = re.compile("cupy|numpy$|torch$|nvidia-(cublas|cudnn)")
     return {
         "gpu": gpu["name"].decode(),
-        "gpus": runtime.getDeviceCount(),
+        "gpus": lab.gpus,
         "memory_gib": round(gpu["totalGlobalMem"] / 2**30, 1),
         "compute_capability": f"{gpu['major']}.{gpu['minor']}",
         "driver": runtime.driverGetVersion(),

@@ -51,7 +51,7 @@ class Lab:
     def __init__(self, plan, cupy, torch, torch_device="cuda", trace_kinds=("kernel", "gpu_memcpy", "gpu_memset")):
         self.plan, self.cp, self.torch = plan, cupy, torch
         self.torch_device, self.trace_kinds = torch_device, trace_kinds
-        self.began, self.roofs = time.monotonic(), {}
+        self.began, self.roofs, self.gpus = time.monotonic(), {}, cupy.cuda.runtime.getDeviceCount()
         self.layers = nets.NETS["2012"](plan.width, plan.image_size, plan.classes)
         self.device = tn.devices(plan.one)[0]
         self.kernels = self.device.kernels
@@ -62,12 +62,12 @@ class Lab:
 
     def wait(self):
         """Until everything on the GPU is done, whoever asked for it."""
-        self.cp.cuda.runtime.deviceSynchronize()
+        for gpu in range(self.gpus):
+            self.cp.cuda.Device(gpu).synchronize()
 
     def pairs(self):
         """The names of two logical devices that this machine has."""
-        count = self.cp.cuda.runtime.getDeviceCount()
-        return [name for name in self.plan.two if count > 1 or len(set(name.split(","))) == 1]
+        return [name for name in self.plan.two if self.gpus > 1 or len(set(name.split(","))) == 1]
 
     @contextmanager
     def precision(self, name):

@@ -47,10 +47,11 @@ def played_cupy():
     cupy, kernels = cupy_double.double(), cupy_double.load()
     gpu = dict(name=b"no GPU: a rehearsal", totalGlobalMem=0, major=0, minor=0)
     runtime = dict(
-        deviceSynchronize=lambda: None, getDeviceCount=lambda: 1, getDeviceProperties=lambda index: gpu,
+        getDeviceCount=lambda: 1, getDeviceProperties=lambda index: gpu,
         driverGetVersion=lambda: 0, runtimeGetVersion=lambda: 0,
     )  # fmt: skip
-    cupy.cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(**runtime), set_allocator=lambda allocator: None)
+    device = types.SimpleNamespace(synchronize=lambda: None)
+    cupy.cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(**runtime), Device=lambda index: device)
     pool = types.SimpleNamespace(free_all_blocks=lambda: None, total_bytes=lambda: 0)
     cupy.get_default_memory_pool = lambda: pool
     cupy.asarray, cupy.copyto = np.asarray, np.copyto

@@ -13,7 +13,7 @@ from test_kernels import CONVOLUTIONS, DTYPES, POOLS, TOLERANCE, VIEWS, conv_cal
 
 import tinynet as tn
 from alexnet import AlexNet
-from tinynet.devices import Device
+from benchmarks.gpu_rehearsal import Played
 from tinynet.kernels import cpu
 
 # Batches that no chunk size divides, several groups, windows with holes that overlap.
@@ -247,13 +247,6 @@ def test_tf32_is_off_until_it_is_asked_for(cuda):
 
 
 def test_alexnet_has_the_losses_of_the_cpu(cuda):
-    class Doubled(Device):
-        array = staticmethod(np.asarray)
-        numpy = staticmethod(lambda array: array)
-
-        def fetch(self, array, source):
-            return np.array(source.numpy(array))
-
     def losses(devices):
         model = AlexNet(5, 0.1, devices, 64, recipe="modern", seed=3, dropout=0.1)
         optimizer = tn.optim.SGD(model.parameters(), lr=0.05)
@@ -273,7 +266,7 @@ def test_alexnet_has_the_losses_of_the_cpu(cuda):
     try:
         for indices in ((0,), (0, 1)):
             del ElementwiseKernel.launches[:]
-            found = losses([Doubled("cuda", i, np, cuda) for i in indices])
+            found = losses([Played("cuda", i, np, cuda) for i in indices])
             assert np.abs(found / expected - 1).max() <= 1e-5, (found, expected)
             names = {name.rpartition("_int")[0] or name for name in ElementwiseKernel.launches}
             assert names >= {
