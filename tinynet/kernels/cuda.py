@@ -6,8 +6,8 @@ one two-dimensional product a group, whose operands lie in memory as they are: a
 reads a transposed matrix in place. What that layout costs, turning (F, N, OH, OW) into (N, F, OH, OW), is paid in the
 pass that adds the bias. There is no cuDNN here.
 
-Everything else is bound by memory, so that each function is one pass, one kernel of `cuda_threads.py`. All work is put on
-the current stream and nothing waits for it.
+Everything else is bound by memory, so that nearly every function is one pass, one kernel of `cuda_threads.py`. All work
+is put on the current stream and nothing waits for it.
 """
 
 import cupy as cp
