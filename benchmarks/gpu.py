@@ -220,6 +220,7 @@ def main(arguments=None):
 def measure(lab, options):
     """Run the sections one after the other; returns the exit code."""
     lab.data, lab.pictures = options.data, Path(options.json).parent if options.json else Path.cwd()
+    lab.pictures.mkdir(parents=True, exist_ok=True)
     about = describe(lab)
     print(json.dumps(about, indent=1), flush=True)
     document = {"schema": 1, "rehearsal": options.rehearse, "machine": about, "plan": asdict(lab.plan), "sections": {}}

@@ -54,7 +54,7 @@ def test_a_section_that_fails_takes_no_other_with_it(tmp_path, monkeypatch, caps
         raise RuntimeError("out of order")
 
     monkeypatch.setitem(gpu.SECTIONS, "limits", (gpu_sections.LIMITS, broken))
-    code, document = rehearse(tmp_path / "result.json", "limits", "products", "learn")
+    code, document = rehearse(tmp_path / "a new folder" / "result.json", "limits", "products", "learn")
     limits, products, learn = document["sections"].values()
     assert code == 1 and limits["error"] == "RuntimeError: out of order" and limits["rows"][0]["what"] == "kept"
     assert "broken" in limits["traceback"] and products["error"] is None and products["rows"]
