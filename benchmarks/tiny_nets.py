@@ -5,32 +5,38 @@ import numpy as np
 import tinynet as tn
 from alexnet import AlexNet
 from benchmarks import nets
+from tinynet.devices import as_device
 
 LR = 0.001  # small, so that a run on random pictures stays finite for as long as it is measured
 
 
 class Trainer:
-    """A network with its optimiser."""
+    """A network with its optimiser; `devices` is one device, or two for the two towers, as a list or by name."""
 
-    def __init__(self, net, width=1.0, image_size=224, classes=1000):
+    def __init__(self, net, width=1.0, image_size=224, classes=1000, devices="cpu"):
         self.layers = nets.NETS[net](width, image_size, classes)
+        self.devices = tn.devices(devices) if isinstance(devices, str) else devices
         if net == "2012":
-            self.net = AlexNet(classes, width, image_size=image_size)
+            self.net = AlexNet(classes, width, self.devices, image_size=image_size)
         else:
-            self.net = tn.nn.Sequential(*[module(layer) for layer in self.layers])
+            self.net = tn.nn.Sequential(*[module(layer) for layer in self.layers]).to(self.devices[0])
         self.optimizer = tn.optim.SGD(self.net.parameters(), LR, momentum=0.9, weight_decay=5e-4)
 
     def data(self, x, labels):
         """Pictures and labels as this engine takes them."""
-        return tn.tensor(x), labels
+        return tn.tensor(x, device=self.devices[0]), labels
 
-    def step(self, x, labels):
-        """One training step; returns the loss before it."""
+    def advance(self, x, labels):
+        """One training step, without waiting for it; returns the loss before it as a tensor."""
         self.optimizer.zero_grad()
         loss = tn.cross_entropy(self.net(x), labels)
         loss.backward()
         self.optimizer.step()
-        return loss.item()
+        return loss
+
+    def step(self, x, labels):
+        """One training step; returns the loss before it."""
+        return self.advance(x, labels).item()
 
     def infer(self, x):
         """Logits in test mode, nothing recorded."""
@@ -75,17 +81,19 @@ def module(layer):
     }[layer.kind]()
 
 
-def layer_turn(layer, batch, rng):
+def layer_turn(layer, batch, rng, device=None):
     """A turn of one layer alone, (forward, backward) as `AlexNet` runs it: tower by tower; only fc8 has one.
 
     Every input but conv1's wants its gradient.
     """
+    device = as_device(device)
     halves = [layer] if layer.name == "fc8" else [layer.tower()] * 2
     work = []
     for half in halves:
-        x = tn.tensor(rng.standard_normal((batch, *half.x_shape), np.float32), requires_grad=layer.name != "conv1")
-        gradient = rng.standard_normal((batch, *half.y_shape), np.float32)
-        work.append((module(half), x, gradient))
+        x = tn.tensor(rng.standard_normal((batch, *half.x_shape), np.float32), layer.name != "conv1", device)
+        gradient = tn.tensor(rng.standard_normal((batch, *half.y_shape), np.float32), device=device)
+
+        work.append((module(half).to(device), x, gradient))
 
     def forward():
         return [part(x) for part, x, _ in work]
@@ -99,10 +107,10 @@ def layer_turn(layer, batch, rng):
     return forward, backward
 
 
-def sgd_turn(layers):
+def sgd_turn(layers, device=None):
     """The optimiser's step alone, for all weights of a network."""
     shapes = [shape for layer in layers if layer.macs for shape in (layer.weight_shape, layer.weight_shape[:1])]
-    parameters = [tn.tensor(np.full(shape, 0.01, np.float32), requires_grad=True) for shape in shapes]
+    parameters = [tn.tensor(np.full(shape, 0.01, np.float32), True, device) for shape in shapes]
     for p in parameters:
-        p.grad = p.data.copy()
+        p.grad = p.device.array(np.full(p.shape, 0.01, np.float32))
     return tn.optim.SGD(parameters, LR, momentum=0.9, weight_decay=5e-4).step

@@ -27,30 +27,34 @@ class TowerNorm(nn.Module):
 
 
 class Trainer:
-    """A network with its optimiser."""
+    """A network with its optimiser, on "cpu" or "cuda"."""
 
-    def __init__(self, net, width=1.0, image_size=224, classes=1000):
-        self.layers = nets.NETS[net](width, image_size, classes)
-        self.net = nn.Sequential(*[module(layer) for layer in self.layers])
+    def __init__(self, net, width=1.0, image_size=224, classes=1000, device="cpu"):
+        self.layers, self.device = nets.NETS[net](width, image_size, classes), device
+        self.net = nn.Sequential(*[module(layer) for layer in self.layers]).to(device)
         self.optimizer = optimizer(self.net.parameters())
 
     def data(self, x, labels):
         """Pictures and labels as this engine takes them."""
-        return torch.from_numpy(x), torch.from_numpy(labels)
+        return torch.from_numpy(x).to(self.device), torch.from_numpy(labels).to(self.device)
 
-    def step(self, x, labels):
-        """One training step; returns the loss before it."""
+    def advance(self, x, labels):
+        """One training step, without waiting for it; returns the loss before it as a tensor."""
         self.optimizer.zero_grad()
         loss = functional.cross_entropy(self.net(x), labels)
         loss.backward()
         self.optimizer.step()
-        return loss.item()
+        return loss
+
+    def step(self, x, labels):
+        """One training step; returns the loss before it."""
+        return self.advance(x, labels).item()
 
     def infer(self, x):
         """Logits in test mode, nothing recorded."""
         self.net.eval()
         with torch.inference_mode():
-            logits = self.net(x).numpy()
+            logits = self.net(x).cpu().numpy()
         self.net.train()
         return logits
 
@@ -88,11 +92,12 @@ def optimizer(parameters):
     return torch.optim.SGD(parameters, LR, momentum=0.9, weight_decay=5e-4, fused=True)
 
 
-def layer_turn(layer, batch, rng):
+def layer_turn(layer, batch, rng, device="cpu"):
     """One layer alone, (forward, backward); every input but conv1's wants its gradient."""
-    part = module(layer)
-    x = torch.from_numpy(rng.standard_normal((batch, *layer.x_shape), np.float32)).requires_grad_(layer.name != "conv1")
-    gradient = torch.from_numpy(rng.standard_normal((batch, *layer.y_shape), np.float32))
+    part = module(layer).to(device)
+    x, gradient = (rng.standard_normal((batch, *shape), np.float32) for shape in (layer.x_shape, layer.y_shape))
+    x = torch.from_numpy(x).to(device).requires_grad_(layer.name != "conv1")
+    gradient = torch.from_numpy(gradient).to(device)
 
     def backward(y):
         part.zero_grad()
@@ -102,10 +107,10 @@ def layer_turn(layer, batch, rng):
     return lambda: part(x), backward
 
 
-def sgd_turn(layers):
+def sgd_turn(layers, device="cpu"):
     """The optimiser's step alone, for all weights of a network."""
     shapes = [shape for layer in layers if layer.macs for shape in (layer.weight_shape, layer.weight_shape[:1])]
-    parameters = [nn.Parameter(torch.from_numpy(np.full(shape, 0.01, np.float32))) for shape in shapes]
+    parameters = [nn.Parameter(torch.full(shape, 0.01, device=device)) for shape in shapes]
     for p in parameters:
         p.grad = p.data.clone()
     return optimizer(parameters).step

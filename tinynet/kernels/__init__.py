@@ -1,1 +1,1 @@
-"""The heavy inner loops, on plain arrays: `reference` is the formula as loops, `cpu` the same in fast NumPy."""
+"""The heavy inner loops, on plain arrays: `reference` is the formula as loops, `cpu` is fast NumPy, `cuda` is CuPy."""

@@ -1,0 +1,277 @@
+"""The CUDA kernels without a GPU: whole functions of kernels/cuda.py on NumPy arrays, their kernels run by the CPU."""
+
+import inspect
+from functools import cache, partial
+
+import cupy_double
+import numpy as np
+import pytest
+import test_kernels
+from cupy_double import ElementwiseKernel
+from oracles import assert_close, check_gradients, distinct, normal
+from test_kernels import CONVOLUTIONS, DTYPES, POOLS, TOLERANCE, VIEWS, conv_calls, lrn_calls, pool_calls, results
+
+import tinynet as tn
+from alexnet import AlexNet
+from benchmarks.gpu_rehearsal import Played
+from tinynet.kernels import cpu
+
+# Batches that no chunk size divides, several groups, windows with holes that overlap.
+MORE_CONVOLUTIONS = [
+    ((11, 2, 5, 4), (4, 1, 3, 3), (1, 1), (1, 1), (1, 1), 2),
+    ((7, 6, 4, 9), (3, 2, 2, 3), (1, 2), (2, 1), (2, 3), 3),
+]
+
+
+@pytest.fixture(scope="module")
+def cuda():
+    return cupy_double.load()
+
+
+@pytest.fixture(params=["32 bits", "64 bits"])
+def bits(request, cuda, monkeypatch):
+    """Indices of 32 bits, as for every array here, or of 64, as for arrays that are longer than 2^31 numbers."""
+    if request.param == "64 bits":
+        monkeypatch.setattr(cuda.threads, "LONGEST", -1)
+
+
+@pytest.fixture(params=["default", 1, 4_000, 20_000])
+def workspace(request, cuda):
+    """Bytes for columns: enough for everything, too few for one image, for some images of some cases."""
+    cuda.use_workspace(None if request.param == "default" else request.param)
+    yield
+    cuda.use_workspace(None)
+
+
+def elementwise_calls(dtype):
+    """(name, arguments, answer) for the functions that reference.py has no loops for."""
+    x, g = distinct(3, 4, 5, dtype=dtype), normal(3, 4, 5, dtype=dtype)
+    yield "relu", (x,), np.where(x > 0, x, 0)
+    yield "relu_backward", (g, np.where(x > 0, x, 0)), np.where(x > 0, g, 0)
+    for shape in ((3, 4, 5, 2), (1, 2, 1, 1), (0, 3, 2, 2)):
+        g = normal(*shape, dtype=dtype)
+        yield "conv2d_bias_grad", (g,), g.astype(np.float64).sum(axis=(0, 2, 3))
+    mask = normal(3, 4, 5, seed=2) > 0
+    yield "dropout", (x, mask, 1.25), np.where(mask, 1.25 * x, 0)
+    yield "dropout", (x, mask.astype(dtype) * dtype(0.5), 2), np.where(mask, x, 0)
+    for shape in ((4, 3), (5, 1), (1, 7), (0, 3)):
+        z, labels = 30 * normal(*shape, dtype=dtype), np.arange(shape[0]) * 2 % shape[1]
+        loss = test_kernels.reference.cross_entropy(z, labels)
+        e = np.exp(z.astype(np.float64) - z.max(axis=1, keepdims=True, initial=-np.inf))
+        p, onehot = e / e.sum(axis=1, keepdims=True), np.eye(shape[1])[labels]
+        g = normal(shape[0], seed=1, dtype=dtype)
+        yield "softmax_cross_entropy", (z, labels), (loss, p)
+        yield "softmax_cross_entropy_backward", (g, p.astype(dtype), labels.astype(np.int32)), g[:, None] * (p - onehot)
+    for a, b in (((3, 4), (4, 5)), ((1, 6), (6, 1)), ((0, 3), (3, 2)), ((2, 0), (0, 3))):
+        a, b = normal(*a, dtype=dtype), normal(*b, seed=1, dtype=dtype)
+        yield "matmul", (a, b), a.astype(np.float64) @ b
+        yield "matmul", (b.T, a.T), (a.astype(np.float64) @ b).T
+
+
+@cache
+def every_call(dtype):
+    calls = [(name, arguments, answer) for name, arguments, answer in test_kernels.every_call(dtype)]
+    for case in MORE_CONVOLUTIONS:
+        calls += [(name, a, results(name, a, test_kernels.reference)) for name, a in conv_calls(case, dtype)]
+    return calls + [
+        (name, arguments, answer if isinstance(answer, tuple) else (answer,))
+        for name, arguments, answer in elementwise_calls(dtype)
+    ]
+
+
+def check_all(cuda, dtype):
+    """Every function in every configuration: the reference's numbers, the right dtype, no write into an argument."""
+    for name, arguments, answer in every_call(dtype):
+        before = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+        found = results(name, arguments, cuda)
+        for one, exact in zip(found, answer, strict=True):
+            assert_close(one, exact, TOLERANCE[dtype], name)
+        assert found[0].dtype == dtype
+        for old, new in zip(before, arguments, strict=True):
+            assert not isinstance(old, np.ndarray) or np.array_equal(old, new), f"{name} wrote into an argument"
+    check_first_of_equals(cuda)
+    check_sgd(cuda, dtype)
+    check_nan(cuda)
+
+
+def check_sgd(cuda, dtype, layout=lambda a: a):
+    w, v, g = (layout(normal(6, 5, seed=i, dtype=dtype)) for i in range(3))
+    velocity = 0.9 * v.astype(float) - 0.1 * 0.02 * w - 0.1 * g.astype(float)
+    weight, gradient = w + velocity, g.copy()
+    cuda.sgd(w, v, g, 0.1, 0.9, 0.02)
+    assert_close(v, velocity, 1e-6)
+    assert_close(w, weight, 1e-6)
+    assert np.array_equal(g, gradient) and w.dtype == v.dtype == dtype
+
+
+def check_first_of_equals(cuda):
+    for shape, *how in POOLS:
+        x = np.random.default_rng(0).integers(-3, 0, shape).astype(np.float32)
+        for ceil_mode in (False, True):
+            out = test_kernels.reference.pool_size(shape[2:], *how, ceil_mode)
+            expected = test_kernels.reference.max_pool2d(x, *how, out)
+            for one, other in zip(cuda.max_pool2d(x, *how, out), expected, strict=True):
+                assert np.array_equal(one, other), how
+
+
+def check_nan(cuda):
+    x = np.array([[[[1.0, np.nan], [3.0, 2.0]]]])
+    assert np.isnan(cuda.max_pool2d(x, (2, 2), (1, 1), (0, 0), (1, 1), (1, 1))[0]), "a nan must not be hidden"
+    assert np.isnan(cuda.relu(x)[0, 0, 0, 1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_function_has_the_numbers_of_the_reference(cuda, dtype, workspace, bits):
+    check_all(cuda, dtype)
+
+
+@pytest.mark.parametrize("beta", [0.75, 0.5, 1.0, np.float64(0.6)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_exponent_of_the_response_normalisation(cuda, beta, dtype):
+    for name, arguments in lrn_calls(((2, 7, 3, 2), 5), dtype, beta):
+        for one, exact in zip(results(name, arguments, cuda), results(name, arguments, test_kernels.reference), strict=True):
+            assert_close(one, exact, TOLERANCE[dtype], name)
+
+
+def test_max_pool_of_integers_and_its_winner_in_the_smallest_type(cuda):
+    x = np.array([[[[-5, -7], [-6, -9]]]], np.int32)
+    y, _ = cuda.max_pool2d(x, (2, 2), (1, 1), (1, 1), (1, 1), (3, 3))
+    assert y.dtype == np.int32 and y[0, 0].tolist() == [[-5, -5, -7], [-5, -5, -7], [-6, -6, -9]]
+    for kernel, dtype in (((3, 3), np.uint8), ((16, 16), np.uint8), ((17, 16), np.uint16)):
+        y, winner = cuda.max_pool2d(np.zeros((1, 1, 17, 16), np.float32), kernel, (1, 1), (0, 0), (1, 1), (1, 1))
+        assert winner.dtype == dtype and not winner.any() and not y.any()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_arrays_of_any_memory_layout(cuda, view):
+    calls = [
+        *conv_calls(CONVOLUTIONS[2], np.float64),
+        *pool_calls(POOLS[0], np.float64),
+        *lrn_calls(((2, 7, 3, 2), 3), np.float64),
+    ]
+    calls += [(name, arguments) for name, arguments, _ in elementwise_calls(np.float64) if name != "matmul"]
+    for name, arguments in calls:
+        changed = [VIEWS[view](a) if isinstance(a, np.ndarray) else a for a in arguments]
+        plain = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in changed]
+        for one, other in zip(results(name, changed, cuda), results(name, plain, cuda), strict=True):
+            assert_close(one, other, 1e-14, name)
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: np.ascontiguousarray(a.T).T[::-1]])
+def test_sgd_updates_in_place_whatever_the_layout(cuda, layout):
+    check_sgd(cuda, np.float32, layout)
+
+
+def test_contracts_are_those_of_the_cpu(cuda):
+    for name in cpu.__all__:
+        assert inspect.signature(getattr(cuda, name)) == inspect.signature(getattr(cpu, name)), name
+
+
+# Gradients ------------------------------------------------------------------------------------------------------------
+
+WINDOWS = dict(stride=(2, 1), padding=(1, 2), dilation=(1, 2))
+GRADIENTS = {
+    "conv2d": (partial(tn.conv2d, **WINDOWS, groups=2), normal(3, 4, 6, 5), normal(6, 2, 3, 2), normal(6)),
+    "conv2d, windows apart": (partial(tn.conv2d, stride=(3, 2)), normal(2, 2, 6, 5), normal(3, 2, 2, 1)),
+    "max_pool2d, overlapping": (partial(tn.max_pool2d, kernel_size=3, stride=2, ceil_mode=True), distinct(2, 2, 6, 7)),
+    "max_pool2d, padding": (partial(tn.max_pool2d, kernel_size=(3, 2), **WINDOWS | {"padding": 1}), distinct(2, 2, 6, 7)),
+    "avg_pool2d": (partial(tn.avg_pool2d, kernel_size=3, stride=2, padding=1, ceil_mode=True), normal(2, 2, 6, 7)),
+    "avg_pool2d, real pixels": (
+        partial(tn.avg_pool2d, kernel_size=(2, 4), stride=(3, 1), padding=(1, 2), count_include_pad=False),
+        normal(2, 2, 6, 7),
+    ),
+    "local_response_norm": (partial(tn.local_response_norm, size=4, alpha=0.3), normal(2, 7, 2, 3)),
+    "local_response_norm, beta 1/2": (partial(tn.local_response_norm, size=3, alpha=0.3, beta=0.5), normal(2, 7, 3)),
+    "relu": (tn.relu, distinct(3, 5)),
+    "linear": (tn.linear, normal(3, 4), normal(5, 4), normal(5)),
+}
+
+
+@pytest.mark.parametrize("case", GRADIENTS)
+def test_gradients_are_those_of_central_differences(cuda, case, monkeypatch):
+    monkeypatch.setattr(tn.devices("cpu")[0], "kernels", cuda)
+    cuda.use_workspace(1)  # image by image
+    try:
+        check_gradients(*GRADIENTS[case])
+    finally:
+        cuda.use_workspace(None)
+
+
+# Memory, index types, settings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [30_000, 100_000, 300_000])
+def test_columns_and_products_stay_within_the_workspace(cuda, count, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        cuda.cp, "empty", lambda shape, dtype: asked.append((shape, dtype)) or cupy_double.empty(shape, dtype)
+    )
+    shape, weight, how = (13, 3, 9, 9), (8, 3, 3, 3), ((1, 1), (1, 1), (1, 1), 1)
+    x, w = normal(*shape, dtype=np.float32), normal(*weight, dtype=np.float32)
+    cuda.use_workspace(count)
+    try:
+        g = cuda.conv2d(x, w, None, *how)
+        cuda.conv2d_input_grad(g, w, shape, *how)
+        cuda.conv2d_weight_grad(g, x, weight, *how)
+    finally:
+        cuda.use_workspace(None)
+    chunks = [n * np.dtype(dtype).itemsize for n, dtype in asked if isinstance(n, int)]
+    assert len(chunks) == 3 and max(chunks) <= count and min(chunks) >= min(count / 2, 35 * 81 * 4 * 13)
+
+
+def test_a_workspace_has_a_size(cuda):
+    with pytest.raises(ValueError, match=r"use_workspace: 0 bytes; expected at least 1, or None for 268435456"):
+        cuda.use_workspace(0)
+
+
+def test_long_arrays_get_indices_of_64_bits(cuda):
+    kernel, used = cuda.threads.Kernel("nothing", "raw T x, I n", "raw T y", ""), []
+    for integer in kernel.versions:
+        kernel.versions[integer] = lambda *arguments, size, integer=integer: used.append((integer, size))
+    short, long = (np.broadcast_to(np.float32(0), n) for n in (2**31 - 1, 2**31))  # no memory is used
+    kernel(7, short, 1, short)
+    kernel(8, short, 1, long)
+    kernel(9, long, 1, short)
+    assert used == [(np.int32, 7), (np.int64, 8), (np.int64, 9)]
+
+
+def test_tf32_is_off_until_it_is_asked_for(cuda):
+    asked = cuda.cp._core.compute_types
+    assert not asked
+    cuda.tf32(True)
+    cuda.tf32(False)
+    assert asked == [(np.dtype("float32"), "tf32"), (np.dtype("float32"), "default")]
+
+
+# The whole network ----------------------------------------------------------------------------------------------------
+
+
+def test_alexnet_has_the_losses_of_the_cpu(cuda):
+    def losses(devices):
+        model = AlexNet(5, 0.1, devices, 64, recipe="modern", seed=3, dropout=0.1)
+        optimizer = tn.optim.SGD(model.parameters(), lr=0.05)
+        x, labels = normal(12, 3, 64, 64, dtype=np.float32), np.arange(12) % 5
+        found = []
+        for _ in range(6):
+            optimizer.zero_grad()
+            loss = tn.cross_entropy(model(tn.tensor(x, device=devices[0])), labels)
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+        return np.array(found)
+
+    expected = losses(tn.devices("cpu"))
+    assert expected[-1] < 0.9 * expected[0], "nothing was learnt, so that a wrong gradient would not show"
+    cuda.use_workspace(300_000)
+    try:
+        for indices in ((0,), (0, 1)):
+            del ElementwiseKernel.launches[:]
+            found = losses([Played("cuda", i, np, cuda) for i in indices])
+            assert np.abs(found / expected - 1).max() <= 1e-5, (found, expected)
+            names = {name.rpartition("_int")[0] or name for name in ElementwiseKernel.launches}
+            assert names >= {
+                *("im2col", "col2im", "add_bias", "by_map", "max_pool", "max_pool_backward", "lrn", "lrn_backward"),
+                *("relu_backward", "sgd"),
+            }
+    finally:
+        cuda.use_workspace(None)
