@@ -176,8 +176,11 @@ def matmul(a, b):
 # pooling --------------------------------------------------------------------------------------------------------------
 
 
-def max_pool2d(x, kernel, stride, padding, dilation, out_size):
-    """y (N, C, OH, OW) and, in the smallest integer type that holds it, which window element (u KW + v) won first."""
+def max_pool2d(x, kernel, stride, padding, dilation, out_size, want_winner=True):
+    """y (N, C, OH, OW) and, in the smallest integer type that holds it, which window element (u KW + v) won first.
+
+    The winner costs nothing here, so it is there whether it is wanted or not.
+    """
     x = cp.ascontiguousarray(x)
     y = cp.empty((*x.shape[:2], *out_size), x.dtype)
     winner = cp.empty(y.shape, np.min_scalar_type(kernel[0] * kernel[1] - 1))
