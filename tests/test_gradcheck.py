@@ -219,6 +219,18 @@ def test_strong_curvature_is_no_kink(f, x):
     assert check(f, x).kinks == 0 and check(f, x).status == "pass"
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 30, 1e3, 1e6])
+@pytest.mark.parametrize("case", CASES[::7], ids=str)
+def test_a_right_gradient_never_fails_however_large_or_small_its_arguments(case, scale):
+    report = tn.gradcheck(case.f, [a * scale for a in case.args(1)], seed=1)
+    assert all(r.status != "fail" or "the result is not finite: inf" in r.reason for r in report), report
+
+
+def test_too_much_curvature_and_too_little_digits_are_no_failures():
+    assert check(lambda x: 1 / x, normal(20) / 1000).status != "fail"  # the step is a thousandth of x
+    assert check(tn.softmax, 1000 * normal(3, 4)).status != "fail"  # outputs of 1 that hide slopes of 1e-62
+
+
 def test_the_edge_of_the_domain_is_left_out():
     result = check(tn.sqrt, np.array([1e-8, 1.0, 2.0, 3.0, 4.0, 5.0]))
     assert result.status == "pass" and result.kinks == 1
