@@ -168,6 +168,12 @@ def test_a_forward_that_is_not_repeatable_is_inconclusive():
     assert check(lambda x: tn.dropout(x, 0.5, rng=np.random.default_rng(0)), X).status == "pass"
 
 
+def test_a_forward_with_a_little_noise_is_not_taken_for_one_with_kinks():
+    rng = np.random.default_rng(0)
+    result = check(lambda x: x * 2 + 1e-9 * rng.normal(), X, lambda dy, x: dy * 2)
+    assert result.status == "inconclusive" and "seed it" in result.reason
+
+
 @pytest.mark.parametrize(
     "f",
     [lambda x: tn.softmax(x).sum(), lambda x: x**0, lambda x: 1 + 1e-14 * x],
