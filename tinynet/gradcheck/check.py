@@ -167,8 +167,7 @@ class _Check:
             analytic = np.array([found[i] for i in slopes.where], float)
         else:
             analytic = np.array([(found * self.loss.moved(k, d)).sum() for d in slopes.where], float)
-        wrong = ~slopes.kink & (np.abs(analytic - slopes.value) > slopes.tolerance(self.rtol))
-        return analytic, wrong
+        return analytic, slopes.compare(analytic, self.rtol)
 
     def _locate(self, k, found, direction):
         """The index of a wrong entry: of two halves, always the one along which the gradient is further off."""

@@ -30,7 +30,7 @@ class Clues:
     def __post_init__(self):
         kept = np.flatnonzero(~self.slopes.kink)
         self.where = [self.slopes.where[i] for i in kept]
-        self.value, self.tolerance = self.slopes.value[kept], self.slopes.tolerance(self.rtol)
+        self.value, self.tolerance = self.slopes.value[kept], self.slopes.tolerance(self.rtol)[kept]
         self.here = self.read(self.found)
         self.wrong = np.abs(self.here - self.value) > self.tolerance
 
@@ -40,7 +40,7 @@ class Clues:
     def explains(self, values):
         """Whether `values` are the right ones: as close as the wrong entries' own accuracy allows, with room for a step."""
         told = np.isfinite(values)
-        close = np.abs(values - self.value)[told] <= 4 * self.tolerance
+        close = np.abs(values - self.value)[told] <= 4 * self.tolerance[told]
         return told.sum() * 2 > len(told) and bool(close.all()) and bool(self.wrong[told].any())
 
 
@@ -246,7 +246,7 @@ def _one_sided(c):
         return "the gradient is 0 exactly where it should not be, and not 0 where it should: a mask is upside down"
     if not c.here[c.wrong].any():
         return "; ".join(["every wrong entry is 0: the gradient never reaches it, or is overwritten", *_places(c)])
-    if (np.abs(c.value[c.wrong]) <= c.tolerance).all():
+    if (np.abs(c.value[c.wrong]) <= c.tolerance[c.wrong]).all():
         return "; ".join(["every wrong entry ought to be 0: its slope is, nothing must arrive there", *_places(c)])
     return None
 

@@ -106,15 +106,15 @@ class _Network:
         rows, noise = [], 0.0
         for label, slopes in self._slopes(around, i, gradient, k, rng):
             noise = max(noise, slopes.noise)
-            for place, numeric, kink in zip(slopes.where, slopes.value, slopes.kink, strict=True):
-                result.kinks += int(kink)
-                if not kink:
-                    analytic = float((gradient * around.moved(i, place)).sum() if label else gradient[place])
-                    error = abs(analytic - float(numeric))
-                    wrong = error > slopes.tolerance(around.rtol)
-                    rows.append((label or place, analytic, float(numeric), error / (slopes.scale or 1.0), wrong))
+            result.kinks += int(slopes.kink.sum())
+            moved = [(gradient * around.moved(i, place)).sum() if label else gradient[place] for place in slopes.where]
+            wrong = slopes.compare(np.array(moved, float), around.rtol)
+            for j in np.flatnonzero(~slopes.kink):
+                analytic, numeric = float(moved[j]), float(slopes.value[j])
+                rel = abs(analytic - numeric) / (slopes.scale or 1.0)
+                rows.append((label or slopes.where[j], analytic, numeric, rel, bool(wrong[j])))
         rows.sort(key=lambda row: (not row[4], -row[3]))
-        result.checked, result.wrong, result.noise = len(rows), sum(bool(row[4]) for row in rows), noise
+        result.checked, result.wrong, result.noise = len(rows), sum(row[4] for row in rows), noise
         if rows:
             result.index, result.analytic, result.numeric, result.rel, _ = rows[0]
         result.worst = [row[:4] for row in rows[: min(3, result.wrong)]]
