@@ -44,6 +44,17 @@ def test_matmul_of_no_elements(shapes):
     check_gradients(lambda a, b: a @ b, N(*shapes[0], seed=1), N(*shapes[1], seed=2))
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 0, 4), (2, 3, 5, 0), (0, 3, 0, 4)])
+def test_linear_of_no_inputs_or_outputs(shape):
+    *rows, inputs, outputs = shape
+    x, w, b = leaf(normal(*rows, inputs)), leaf(normal(outputs, inputs)), leaf(normal(outputs))
+    y = tn.linear(x, w, b)
+    assert y.shape == (*rows, outputs) and np.array_equal(y.numpy(), np.broadcast_to(b.numpy(), y.shape))
+    y.backward(np.ones(y.shape))
+    assert (x.grad.shape, w.grad.shape) == (x.shape, w.shape) and not x.grad.any()
+    assert np.array_equal(b.grad, np.full(outputs, np.prod(rows)))
+
+
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 def test_linear_of_no_rows(bias):
     check_gradients(tn.linear, N(0, 3), N(5, 3), *[N(5)] * bias)

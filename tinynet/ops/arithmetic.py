@@ -3,6 +3,7 @@
 Broadcasting needs no care here: the engine sums a gradient over the axes along which its input was broadcast.
 """
 
+import math
 import operator
 
 import numpy as np
@@ -156,7 +157,8 @@ def linear(x, weight, bias=None):
     if bias is not None and bias.shape != w.shape[:1]:
         raise ValueError(f"linear: bias has shape {bias.shape}, expected {w.shape[:1]}, one for each output")
     shape = x_.shape
-    rows = x_.reshape(-1, shape[-1])
+    count = math.prod(shape[:-1])
+    rows = x_.reshape(count, shape[-1])
     product = x.device.kernels.matmul
     out = product(rows, w.T)
     if bias is not None:
@@ -165,7 +167,7 @@ def linear(x, weight, bias=None):
     rows = needed(weight, rows)
 
     def backward(g):
-        g = g.reshape(-1, w.shape[0])
+        g = g.reshape(count, w.shape[0])
         dx = product(g, w).reshape(shape) if wants_x else None
         dw = product(g.T, rows) if wants_w else None
         return (dx, dw) if bias is None else (dx, dw, g.sum(axis=0))
