@@ -103,3 +103,8 @@ def test_assert_gradients_returns_the_report_or_raises_it():
     assert error.value.results[0].status == "fail"
     with pytest.raises(AssertionError, match="INCONCLUSIVE"):
         tn.assert_gradients(lambda x: tn.softmax(x).sum(), [X])
+
+
+def test_a_factor_that_would_have_to_be_infinite_explains_nothing():
+    result = check(lambda x: np.maximum(x, 0), X, lambda dy, x: dy * x)  # divided by the result, 0 for half of them
+    assert result.status == "fail" and "divided" not in result.hints[0]

@@ -5,6 +5,7 @@ python -m tinynet.gradcheck conv2d      one, with a line for each of its configu
 """
 
 import argparse
+import os
 import sys
 import time
 
@@ -62,3 +63,6 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # "| head" has read enough; what is left in the buffer must go somewhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -39,7 +39,7 @@ class Clues:
 
     def explains(self, values):
         """Whether `values` are the right ones: as close as the wrong entries' own accuracy allows, with room for a step."""
-        told = np.isfinite(values)
+        told = ~np.isnan(values)  # nan says nothing of an entry; inf says something wrong
         close = np.abs(values - self.value)[told] <= 4 * self.tolerance[told]
         return told.sum() * 2 > len(told) and bool(close.all()) and bool(self.wrong[told].any())
 
