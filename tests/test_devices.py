@@ -73,7 +73,7 @@ BROKEN = {
                    "supports CUDA 11.4 but this CuPy needs 12.9; update the driver"),
     "no gpu": (fake_cupy(NO_DEVICE), "no GPU is visible .*no CUDA-capable device.*CUDA_VISIBLE_DEVICES"),
     "gpus hidden": (fake_cupy(0), "no GPU is visible .*CUDA_VISIBLE_DEVICES"),
-    "bad index": (fake_cupy(3), r"does not exist: 3 GPU\(s\) visible, cuda:0 to cuda:2"),
+    "bad index": (fake_cupy(3), "does not exist: 3 GPUs are visible, cuda:0 to cuda:2"),
     "not installed": (None, "needs CuPy, which is not installed: pip install"),
 }  # fmt: skip
 

@@ -64,7 +64,7 @@ def test_step_is_in_place_keeps_the_dtype_and_does_not_touch_the_gradient():
     w.grad = g
     sgd.step()
     assert w.data is array and array.dtype == np.float32 and (g == 2).all() and (array < 1).all()
-    assert sgd.velocity[id(w)].dtype == np.float32
+    assert sgd.velocity(w).dtype == np.float32
 
 
 def test_a_transposed_weight_is_trained_too():

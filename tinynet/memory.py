@@ -1,0 +1,31 @@
+"""What to say when a device runs out of memory: which, in which layer, with which batch, and what to lower."""
+
+
+def out_of_memory(error, model, places, batch):
+    """One sentence about an `error` that left the training of `model` on `places`, or None if memory was not the reason.
+
+    The engine has noted in `error.entry` which entry of the tape was played, and a module in `error.module` that it was
+    the innermost one that was called.
+    """
+    layer, place = _where(error, model, places)
+    figures = place.out_of_memory(error)
+    if figures is None:
+        return None
+    other = "--workspace" if place.kind == "cuda" else "--width"
+    return f"{place.name} is out of memory{figures} in {layer}, batch {batch}: lower --batch or {other}"
+
+
+def _where(error, model, places):
+    entry, module = getattr(error, "entry", None), getattr(error, "module", None)
+    if entry is not None:
+        names = {id(t): name for name, t in model.named_parameters()}
+        leaves = [parent.leaf() for parent in entry.parents if parent is not None and parent.leaf is not None]
+        layers = [names[id(t)].rpartition(".")[0] for t in leaves if id(t) in names]
+        return f"the backward pass of {layers[0] if layers else entry.op}", entry.source
+    if module is None or module is model:
+        return "a training step", next((p for p in places if p.active), places[0])
+    name = next(name for name, m in model.named_modules() if m is module)
+    modules, owner = dict(model.named_modules()), name
+    while not (tensors := list(modules[owner].named_tensors())):  # a pooling has no tensors, but the tower it is in has
+        owner = owner.rpartition(".")[0]
+    return name, tensors[0][1].device
