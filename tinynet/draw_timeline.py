@@ -7,12 +7,12 @@ from pathlib import Path
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from tinynet.draw import INK, MUTED, TRACK, _page, _style, _write
+from tinynet.draw import INK, MUTED, TRACK, _fit, _page, _style, _write
 from tinynet.errors import UsageError
 from tinynet.timeline import Timeline
 
 PHASES = {"forward": "#4a6a94", "backward": "#f5993d", "update": "#a9b2bd", "copy": "#b3261e"}
-LANE, GAP, LEFT, RIGHT, HEAD, FOOT = 84, 34, 150, 120, 96, 84  # pixels
+LANE, GAP, LEFT, RIGHT, HEAD, FOOT = 96, 40, 150, 120, 96, 84  # pixels
 
 
 def claim(path):
@@ -44,7 +44,8 @@ def draw(timeline, path, what):
     with _style():
         figure, page = _page(width, height)
         names = " and ".join(device.name for device in timeline.devices)
-        title = f"{what} on {names}: {1e3 * total:.3g} ms"
+        simulated = any(device.kind == "sim" for device in timeline.devices)
+        title = f"{what} on {names}{', as if each were as fast as this CPU' * simulated}: {1e3 * total:.3g} ms"
         page.text(LEFT, 40, title, fontsize=10, fontweight="bold", parse_math=False)
         x = LEFT
         for phase, colour in PHASES.items():
@@ -56,14 +57,15 @@ def draw(timeline, path, what):
             page.add_patch(Rectangle((LEFT, top), inner, LANE, facecolor=TRACK, linewidth=0))
             page.text(LEFT - 16, top + LANE / 2, device.name, ha="right", va="center", fontweight="bold")
             page.text(width - RIGHT + 16, top + LANE / 2, f"{timeline.busy(row):.0%} busy", va="center", color=MUTED)
-        for span in timeline.spans:
-            top = HEAD + span.row * (LANE + GAP)
+        for span in sorted(timeline.spans, key=lambda span: span.phase == "copy"):  # copies last: they are short, and matter
+            top, out = HEAD + span.row * (LANE + GAP), 8 if span.phase == "copy" else 0
             left, long = LEFT + inner * span.start / total, inner * (span.stop - span.start) / total
-            edge = 1 if long > 6 else 0  # a hairline of the background between bars that are wide enough for it
-            page.add_patch(Rectangle((left, top), max(long - edge, 0.5), LANE, facecolor=PHASES[span.phase], linewidth=0))
+            wide = max(long - 1 if long > 6 else long, 2 if out else 0.5)  # bars of some width have a gap between them
+            page.add_patch(Rectangle((left, top - out), wide, LANE + 2 * out, facecolor=PHASES[span.phase], linewidth=0))
             if long > 30:
-                font = {"fontsize": 6, "rotation": 90, "color": "white" if span.phase != "update" else INK}
-                page.text(left + long / 2, top + LANE / 2, span.op[:14], ha="center", va="center", **font)
+                font = {"fontsize": 6, "color": INK if span.phase == "update" else "white"}
+                op = _fit(page, span.op, LANE - 16, **font)
+                page.text(left + long / 2, top + LANE / 2, op, rotation=90, ha="center", va="center", **font)
         axes = figure.add_axes((LEFT / width, (FOOT - 12) / height, inner / width, 1 / height))
         axes.set_xlim(0, 1e3 * total)
         axes.set_yticks([])

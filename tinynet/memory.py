@@ -22,10 +22,10 @@ def _where(error, model, places):
         leaves = [parent.leaf() for parent in entry.parents if parent is not None and parent.leaf is not None]
         layers = [names[id(t)].rpartition(".")[0] for t in leaves if id(t) in names]
         return f"the backward pass of {layers[0] if layers else entry.op}", entry.source
-    if module is None or module is model:
+    modules = dict(model.named_modules())
+    name = owner = next((name for name, m in modules.items() if m is module), "")
+    if not name:  # not in a layer, but between two, or in the update
         return "a training step", next((p for p in places if p.active), places[0])
-    name = next(name for name, m in model.named_modules() if m is module)
-    modules, owner = dict(model.named_modules()), name
     while not (tensors := list(modules[owner].named_tensors())):  # a pooling has no tensors, but the tower it is in has
         owner = owner.rpartition(".")[0]
     return name, tensors[0][1].device

@@ -168,7 +168,7 @@ def why_no_gpu(cupy, error) -> str:
         have, need = (f"{v // 1000}.{v % 1000 // 10}" for v in (driver, runtime))
         return (
             f"the NVIDIA driver supports CUDA {have} but this CuPy needs {need}; "
-            f"update the driver, or install tinynet[cuda{driver // 1000}]"
+            f"update it, or install tinynet[cuda{driver // 1000}]"
         )
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     setting = "is not set" if visible is None else f"is {visible!r}"

@@ -236,19 +236,15 @@ class Sim(Streamed):
         written = [args[i] for i in writes] + list(_arrays(kwargs.get("out"), op))
         stream = self._begin(op, [*reads, *written])
         began = time.perf_counter()
+        for a in written:
+            a.memory.write(stream, op)
         plain = [_plain(a, locked and i not in writes) for i, a in enumerate(args)]
         result = function(*plain, **{key: _plain(value, False) for key, value in kwargs.items()})
         stream.time += time.perf_counter() - began
-        views = isinstance(result, np.ndarray) and any(np.may_share_memory(result, a._values) for a in reads)
-        if not views or written:
-            for a in reads:
-                if not any(a.memory is w.memory for w in written):
-                    a.memory.read(stream, op)
-            for a in written:
-                a.memory.write(stream, op)
-        if written and (result is None or kwargs.get("out") is not None):
-            return written[0] if kwargs.get("out") is not None else None
-        return self._own(result, reads, op)
+        view = isinstance(result, np.ndarray) and not written and any(np.may_share_memory(result, a._values) for a in reads)
+        for memory in {a.memory for a in reads if not view} - {a.memory for a in written}:
+            memory.read(stream, op)
+        return written[0] if kwargs.get("out") is not None else self._own(result, reads, op)
 
     def _begin(self, op, arrays):
         """Another act of the stream; raises DeviceError for arrays of others, or if work would go to another device."""

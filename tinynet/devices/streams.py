@@ -119,11 +119,10 @@ class Streamed(Device):
         self._in_flight.append((self.record(), thing))
 
     def synchronize(self):
-        with self:
-            self.record().synchronize()
+        self.record().synchronize()
         self._in_flight.clear()
 
-    # what a kind of device supplies; everything but _stage, _read and wait is called inside `with self:` ---------------
+    # what a kind of device supplies; _upload, _download and _copy are called inside `with self:` -----------------------
 
     def _enter(self):
         """Let work go into this stream."""
