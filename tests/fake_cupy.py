@@ -24,8 +24,9 @@ class OutOfMemoryError(MemoryError):
 class FakeCuPy(types.ModuleType):
     """The module `cupy` where there are so many GPUs. `calls` is what was asked of CUDA; `fail` maps calls to exceptions."""
 
-    def __init__(self, gpus=2, driver=12090, runtime=12090):
+    def __init__(self, gpus=2, driver=12090, runtime=12090, capability="90"):
         super().__init__("cupy")
+        self.capability = capability
         self.calls, self.fail = [], {}
         self.gpu_stack, self.stream_stacks = [0], [[None] for _ in range(gpus if isinstance(gpus, int) else 0)]
         self.streams = self.events = 0
@@ -86,7 +87,7 @@ class FakeCuPy(types.ModuleType):
 
 
 class Gpu:
-    compute_capability = "61"
+    compute_capability = property(lambda self: self.cupy.capability)
     mem_info = (10 * 2**30, 80 * 2**30)
 
     def __init__(self, cupy, index):

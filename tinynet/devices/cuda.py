@@ -12,7 +12,7 @@ from importlib import import_module, metadata
 import numpy as np
 
 from tinynet.devices.streams import Streamed
-from tinynet.errors import DeviceError
+from tinynet.errors import DeviceError, UsageError
 
 INSTALL = "pip install 'tinynet[cuda12]' (or [cuda13], as your driver has it), or run with --device cpu"
 REINSTALL = f"reinstall CuPy with its libraries: {INSTALL}"
@@ -32,6 +32,8 @@ class CUDA(Streamed):
         cupy = import_cupy(name)
         check_gpus(cupy, index)
         super().__init__("cuda", index, cupy, None, number)
+        # Two streams of one GPU share a cuBLAS handle: with workspaces of a fixed size their products repeat bit for bit.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         self._gpu = cupy.cuda.Device(index)
         try:
             with self._gpu:
@@ -40,19 +42,22 @@ class CUDA(Streamed):
             with self:
                 ones = cupy.ones((2, 2), cupy.float32)  # the first use loads NVRTC, the first product cuBLAS
                 self.numpy(ones @ ones + ones)
+                self.configure(tf32=False)  # whatever CUPY_TF32 says: the numbers of the CPU, unless asked for others
                 self.kernels = import_module("tinynet.kernels.cuda")
         except Exception as error:
             raise DeviceError(f"device {name}: {why_unusable(cupy, self._gpu, error)}") from error
 
     def configure(self, tf32=None, workspace=None):
+        capability = self._gpu.compute_capability
+        if tf32 and int(capability) < 80:
+            raise UsageError(f"{self.name} (sm_{capability}) has no TF32, which needs sm_80 or newer; leave --tf32 out")
         if tf32 is not None:
             # CuPy passes the first to cuBLAS for products of two matrices, and cuBLAS heeds the second everywhere else.
             core, precision = self.xp._core, "COMPUTE_TYPE_TF32" if tf32 else "COMPUTE_TYPE_DEFAULT"
-            core.set_compute_type(self.xp.float32, getattr(core._routines_linalg, precision))
+            mode = CUBLAS_TF32_TENSOR_OP_MATH if tf32 else CUBLAS_DEFAULT_MATH
             with self:
-                cublas = self.xp.cuda.cublas
-                mode = CUBLAS_TF32_TENSOR_OP_MATH if tf32 else CUBLAS_DEFAULT_MATH
-                cublas.setMathMode(self.xp.cuda.device.get_cublas_handle(), mode)
+                core.set_compute_type(self.xp.float32, getattr(core._routines_linalg, precision))
+                self.xp.cuda.cublas.setMathMode(self.xp.cuda.device.get_cublas_handle(), mode)
         if workspace is not None:
             self.kernels.use_workspace(workspace)
 
