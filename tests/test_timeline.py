@@ -171,7 +171,7 @@ def test_a_run_too_short_to_warm_up_says_so(folder, tmp_path, monkeypatch, capsy
     undrawn(monkeypatch.setattr)
     common = ("--data", folder, *QUICK, "--batch", 100, "--epochs", 2, "--out", tmp_path / "a")
     assert run(*common, "--timeline", tmp_path / "t.png") == 0
-    assert "no timeline: the run had less than 4 steps" in capsys.readouterr().out
+    assert "no timeline: the run had fewer than 4 steps" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name, sentence", [

@@ -1,18 +1,20 @@
 """What to say when a device runs out of memory: which, in which layer, with which batch, and what to lower."""
 
+from tinynet.errors import DeviceError
 
-def out_of_memory(error, model, places, batch):
-    """One sentence about an `error` that left the training of `model` on `places`, or None if memory was not the reason.
+
+def raise_if_out_of_memory(error, model, places, batch):
+    """Raises DeviceError, from an `error` that ended the training of `model` on `places`, if memory was the reason.
 
     The engine has noted in `error.entry` which entry of the tape was played, and a module in `error.module` that it was
     the innermost one that was called.
     """
     layer, place = _where(error, model, places)
     figures = place.out_of_memory(error)
-    if figures is None:
-        return None
-    other = "--workspace" if place.kind == "cuda" else "--width"
-    return f"{place.name} is out of memory{figures} in {layer}, batch {batch}: lower --batch or {other}"
+    if figures is not None:
+        other = "--workspace" if place.kind == "cuda" else "--width"
+        sentence = f"{place.name} is out of memory{figures} in {layer}, batch {batch}: lower --batch or {other}"
+        raise DeviceError(sentence) from error
 
 
 def _where(error, model, places):

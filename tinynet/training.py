@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 from tinynet import checkpoint, data, draw, draw_timeline
 from tinynet.devices import devices
-from tinynet.errors import CheckpointError, DataError, DeviceError, TinynetError, UsageError
+from tinynet.errors import CheckpointError, DataError, TinynetError, UsageError
 from tinynet.evaluation import Score, evaluate, probabilities
 from tinynet.interrupt import Interrupt
 from tinynet.kernels.parallel import use_threads
-from tinynet.memory import out_of_memory
+from tinynet.memory import raise_if_out_of_memory
 from tinynet.ops.losses import cross_entropy
 from tinynet.optim import ReduceLROnPlateau
 from tinynet.tensor import Tensor
@@ -69,15 +69,15 @@ def train(args, build):
         say(f"\nstopped at once; go on from the last checkpoint with: {run.how_to_resume()}", file=sys.stderr)
         return 130
     except (MemoryError, RuntimeError) as error:
-        sentence = out_of_memory(error, run.model, places, run.options["batch"])
-        if sentence is None:
-            raise
-        raise DeviceError(sentence) from error
+        raise_if_out_of_memory(error, run.model, places, run.options["batch"])
+        raise
     return 0 if done else 130
 
 
 class Run:
     """A training run: its options, its data and network, and where it stands."""
+
+    timeline = None  # the file for a picture of one step
 
     def __init__(self, options, out, train_set, val_set, build, places, workers):
         self.options, self.out, self.places, self.device = options, Path(out), places, places[0]
@@ -90,8 +90,7 @@ class Run:
         self.epoch = self.batch_in_epoch = self.step = self.steps_here = 0
         self.score, self.named_broken = Score(), set()
         self.queued = deque()  # steps that a device was given and whose loss has not been looked at
-        self.timeline, self.saved = None, time.monotonic()
-        self.drawn = self.looked = self.saved
+        self.saved = self.drawn = self.looked = time.monotonic()
 
     @classmethod
     def start(cls, given, build, places, workers):
@@ -279,8 +278,8 @@ class Run:
                 f"{len(self.val_set):,} images, after {_count(len(epochs), 'epoch')} in {minutes} min {seconds} s"
             )
         if self.timeline is not None:
-            drawn = os.path.exists(self.timeline)
-            say(f"timeline in {self.timeline}" if drawn else f"no timeline: the run had less than {WARM_UP + 1} steps")
+            missing = f"no timeline: the run had fewer than {WARM_UP + 1} steps"
+            say(f"timeline in {self.timeline}" if os.path.exists(self.timeline) else missing)
         if self.named_broken:
             say(f"skipped {_count(len(self.named_broken), 'broken image')}")
         say(f"in {self.out}: {', '.join(sorted(p.name for p in self.out.iterdir() if not p.name.startswith('.')))}")

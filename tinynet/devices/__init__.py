@@ -11,6 +11,7 @@ from itertools import permutations
 
 from tinynet.devices.cpu import CPU
 from tinynet.devices.device import Device
+from tinynet.devices.sim import Sim
 from tinynet.devices.streams import Streamed
 from tinynet.errors import DeviceError
 
@@ -60,15 +61,17 @@ def _parse(name: str, given: str) -> tuple[str, int]:
 
 
 def _device(kind: str, index: int, number: int) -> Device:
-    if kind == "cpu":
-        return _KNOWN.setdefault((kind, index), CPU(index))
-    key = kind, index, number
+    key = kind, index, 0 if kind == "cpu" else number
     if key not in _KNOWN:
-        if kind == "cuda":
-            from tinynet.devices.cuda import CUDA as Kind  # late: CuPy is optional and slow to import
+        if kind == "cpu":
+            made = CPU(index)
+        elif kind == "sim":
+            made = Sim(index, number)
         else:
-            from tinynet.devices.sim import Sim as Kind
-        _KNOWN[key] = Kind(index, number)
-        if Streamed.current is None:
-            _KNOWN[key].__enter__()
+            from tinynet.devices.cuda import CUDA  # late: CuPy is optional and slow to import
+
+            made = CUDA(index, number)
+        if isinstance(made, Streamed) and Streamed.current is None:
+            made.__enter__()  # for good: a program with one device need not say where
+        _KNOWN[key] = made
     return _KNOWN[key]
