@@ -31,10 +31,6 @@ class FakeCuPy(types.ModuleType):
         self.gpu_stack, self.stream_stacks = [0], [[None] for _ in range(gpus if isinstance(gpus, int) else 0)]
         self.streams = self.events = 0
         self.ndarray = type("ndarray", (Array,), {"cupy": self})
-        self._core = types.SimpleNamespace(
-            set_compute_type=lambda dtype, kind: self.calls.append(("compute type", np.dtype(dtype).name, kind)),
-            _routines_linalg=types.SimpleNamespace(COMPUTE_TYPE_TF32="TF32", COMPUTE_TYPE_DEFAULT="DEFAULT"),
-        )
 
         def count():
             if isinstance(gpus, Exception):
@@ -51,8 +47,6 @@ class FakeCuPy(types.ModuleType):
             alloc_pinned_memory=self.alloc_pinned_memory,
             memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             get_elapsed_time=lambda start, stop: float(stop.number - start.number),
-            device=types.SimpleNamespace(get_cublas_handle=lambda: f"handle of GPU {self.gpu_stack[-1]}"),
-            cublas=types.SimpleNamespace(setMathMode=lambda handle, mode: self.calls.append(("math mode", handle, mode))),
         )
 
     def __getattr__(self, name):
@@ -181,8 +175,11 @@ class FakeKernels(types.ModuleType):
         super().__init__("tinynet.kernels.cuda")
         self.cupy, self.workspace = cupy, None
 
-    def use_workspace(self, bytes_):
-        self.workspace = bytes_
+    def use_workspace(self, count):
+        self.workspace = count
+
+    def tf32(self, on):
+        self.cupy.calls.append(("tf32", on, self.cupy.gpu_stack[-1]))
 
     def __getattr__(self, name):
         kernel = getattr(cpu, name)

@@ -16,7 +16,6 @@ from tinynet.errors import DeviceError, UsageError
 
 INSTALL = "pip install 'tinynet[cuda12]' (or [cuda13], as your driver has it), or run with --device cpu"
 REINSTALL = f"reinstall CuPy with its libraries: {INSTALL}"
-CUBLAS_DEFAULT_MATH, CUBLAS_TF32_TENSOR_OP_MATH = 0, 3  # cublasMath_t
 
 
 class CUDA(Streamed):
@@ -42,8 +41,8 @@ class CUDA(Streamed):
             with self:
                 ones = cupy.ones((2, 2), cupy.float32)  # the first use loads NVRTC, the first product cuBLAS
                 self.numpy(ones @ ones + ones)
-                self.configure(tf32=False)  # whatever CUPY_TF32 says: the numbers of the CPU, unless asked for others
                 self.kernels = import_module("tinynet.kernels.cuda")
+            self.configure(tf32=False)  # whatever CUPY_TF32 says: the numbers of the CPU, unless asked for others
         except Exception as error:
             raise DeviceError(f"device {name}: {why_unusable(cupy, self._gpu, error)}") from error
 
@@ -52,12 +51,8 @@ class CUDA(Streamed):
         if tf32 and int(capability) < 80:
             raise UsageError(f"{self.name} (sm_{capability}) has no TF32, which needs sm_80 or newer; leave --tf32 out")
         if tf32 is not None:
-            # CuPy passes the first to cuBLAS for products of two matrices, and cuBLAS heeds the second everywhere else.
-            core, precision = self.xp._core, "COMPUTE_TYPE_TF32" if tf32 else "COMPUTE_TYPE_DEFAULT"
-            mode = CUBLAS_TF32_TENSOR_OP_MATH if tf32 else CUBLAS_DEFAULT_MATH
             with self:
-                core.set_compute_type(self.xp.float32, getattr(core._routines_linalg, precision))
-                self.xp.cuda.cublas.setMathMode(self.xp.cuda.device.get_cublas_handle(), mode)
+                self.kernels.tf32(tf32)
         if workspace is not None:
             self.kernels.use_workspace(workspace)
 
