@@ -3,8 +3,7 @@
 There is no tape object to open or close. An entry knows the entries it was computed from and carries the number of its
 creation, so "the tape of a loss" is what the loss depends on, sorted by that number, and it dies with the loss.
 `record` is the only place that makes entries. `backward` is the only place that sums a gradient over broadcast axes,
-accumulates, frees and switches device. An operation is therefore nothing but a forward result and a function from the
-gradient of the output to the gradients of the inputs.
+accumulates, frees and switches device. So an operation is a forward result and a function from gradient to gradients.
 """
 
 import contextlib
@@ -27,8 +26,7 @@ class Entry:
     __slots__ = ("backward", "device", "dtype", "gradient", "leaf", "number", "op", "owner", "parents", "shape", "source")
 
     def __init__(self, op, device, parents, shape, dtype, backward):
-        self.number = next(_numbers)
-        self.op, self.parents = op, parents
+        self.number, self.op, self.parents = next(_numbers), op, parents
         self.device = self.source = device  # where the output lives, and where the inputs do: two places in `transfer`
         self.shape, self.dtype, self.backward = shape, dtype, backward
         self.gradient, self.owner, self.leaf = None, _BORROWED, None
@@ -52,10 +50,10 @@ def record(op, data, inputs, backward):
             on_tape = True
     if not device.active:
         raise DeviceError(f"{op}: inputs are on {device.name}, which is not current; write `with device:` around it")
-    if observers:
-        observe(device, op, "forward", data.shape)
     if not isinstance(data, device.xp.ndarray):  # NumPy turns 0-dimensional results into scalars
         data = device.xp.asarray(data)
+    if observers:
+        observe(device, op, "forward", data.shape)
     if not (on_tape and _recording.get()):
         return first.__class__(data, device)
     parents = tuple([tensor.entry for tensor in inputs])
