@@ -269,17 +269,17 @@ def test_a_machine_whose_memory_is_damaged_is_refused(sims, monkeypatch):
 SMALL = dict(classes=5, width=0.05, image_size=56, recipe="modern", seed=3)
 
 
-def batch(seed):
+def batch(seed, side=56):
     rng = np.random.default_rng(seed)
-    return rng.standard_normal((3, 3, 56, 56)).astype(np.float32), rng.integers(0, 5, 3)
+    return rng.standard_normal((3, 3, side, side)).astype(np.float32), rng.integers(0, 5, 3)
 
 
-def losses(devices, steps=3):
-    """Some steps of the two-tower network; the host looks at a loss when the next step is queued. Returns all losses."""
-    model = AlexNet(**SMALL, devices=devices)
+def losses(devices, steps=3, sizes=SMALL):
+    """Some steps of the two-tower network; the host looks at a loss when the next step is queued: (losses, model)."""
+    model = AlexNet(**sizes, devices=devices)
     sgd, later, seen = optim.SGD(model.parameters()), [], []
     for step in range(steps):
-        x, labels = batch(step)
+        x, labels = batch(step, model.image_size)
         logits = model(tn.tensor(x, device=devices[0]))
         with devices[0]:
             loss = tn.cross_entropy(logits, labels)
@@ -299,6 +299,17 @@ def test_training_on_simulated_devices_gives_the_bits_of_one_cpu(names):
     assert got == expected
     for (name, array), other in zip(model.state_dict().items(), simulated.state_dict().values(), strict=True):
         assert np.array_equal(array, other), name
+
+
+def test_two_steps_of_the_papers_own_network_on_two_simulated_devices_have_the_bits_of_one_cpu():
+    paper = dict(recipe="source", seed=1)  # 1000 classes, full width, 224 pixels, dropout
+    expected, model = losses(tn.devices("cpu"), 2, paper)
+    expected_weights = model.state_dict()
+    del model
+    got, model = losses(tn.devices("sim:0,sim:1"), 2, paper)
+    assert got == expected and len({t.device.name for t in model.parameters()}) == 2
+    for name, array in model.state_dict().items():
+        assert np.array_equal(array, expected_weights[name]), name
 
 
 def test_no_step_makes_the_host_wait(sims, monkeypatch):
