@@ -42,16 +42,14 @@ class CUDA(Streamed):
                 ones = cupy.ones((2, 2), cupy.float32)  # the first use loads NVRTC, the first product cuBLAS
                 self.numpy(ones @ ones + ones)
                 self.kernels = import_module("tinynet.kernels.cuda")
-            self.configure(tf32=False)  # whatever CUPY_TF32 says: the numbers of the CPU, unless asked for others
         except Exception as error:
             raise DeviceError(f"device {name}: {why_unusable(cupy, self._gpu, error)}") from error
 
     def configure(self, tf32=None, workspace=None):
-        capability = self._gpu.compute_capability
-        if tf32 and int(capability) < 80:
+        if tf32 and int(capability := self._gpu.compute_capability) < 80:
             raise UsageError(f"{self.name} (sm_{capability}) has no TF32, which needs sm_80 or newer; leave --tf32 out")
         if tf32 is not None:
-            with self:
+            with self:  # CuPy asks the current GPU whether it has TF32
                 self.kernels.tf32(tf32)
         if workspace is not None:
             self.kernels.use_workspace(workspace)
