@@ -124,8 +124,9 @@ class AlexNet(nn.Module):
     def forward(self, x):
         if x.ndim != 4 or x.shape[1:] != (3, self.image_size, self.image_size):
             raise ValueError(f"AlexNet: expected images (N, 3, {self.image_size}, {self.image_size}), got {x.shape}")
-        border = (0, self.overhang)
-        x = tn.pad(x, ((0, 0), (0, 0), border, border)) if self.overhang else x
+        border, first = (0, self.overhang), self.towers[0].device
+        with x.device:
+            x = tn.pad(x, ((0, 0), (0, 0), border, border)) if self.overhang else x
         maps = [x.to(tower.device) for tower in self.towers]
         maps = self.each(Tower.layer1, maps)
         maps = self.each(Tower.layer2, maps)
@@ -134,11 +135,17 @@ class AlexNet(nn.Module):
         units = self.each(Tower.layer5, maps)
         units = self.each(Tower.layer6, self.exchange(units))
         units = self.each(Tower.layer7, self.exchange(units))
-        return self.fc8(self.gather(units, self.towers[0].device))
+        units = self.gather(units, first)
+        with first:
+            return self.fc8(units)
 
     def each(self, layer, halves):
         """One layer of both towers. Layer by layer, not tower by tower: both devices have work all the time."""
-        return [layer(tower, half) for tower, half in zip(self.towers, halves, strict=True)]
+        out = []
+        for tower, half in zip(self.towers, halves, strict=True):
+            with tower.device:
+                out.append(layer(tower, half))
+        return out
 
     def exchange(self, halves):
         """The outputs of both towers, on the device of each: where the columns of the paper's figure 2 cross."""
@@ -147,7 +154,8 @@ class AlexNet(nn.Module):
         return [gathered[device] for device in devices]
 
     def gather(self, halves, device):
-        return tn.concat([tn.transfer(half, device) for half in halves], axis=1)
+        with device:
+            return tn.concat([tn.transfer(half, device) for half in halves], axis=1)
 
     def first_kernels(self):
         """The kernels of conv1, one array (K, 3, 11, 11) a tower: the paper's figure 3."""
@@ -318,7 +326,18 @@ def train_parser():
         "resized to 8/7 of it (default 64, with --data what the images have, up to 224; paper: 224)",
     )
     add("--recipe", choices=RECIPES, help="default modern. " + ". ".join(f"{k}: {r.about}" for k, r in RECIPES.items()))
-    add("--device", metavar="DEVICES", help="cpu, or two for the two towers: cpu:0,cpu:1 (default cpu; paper: two GPUs)")
+    add(
+        "--device",
+        metavar="DEVICES",
+        help="cpu, cuda:0, or one for each tower: cuda:0,cuda:1 (cuda:0,cuda:0 is two streams of one GPU), cpu:0,cpu:1, or "
+        "sim:0,sim:1, simulated GPUs that check who waits for whom (default cpu; paper: two GPUs)",
+    )
+    tf32 = "on CUDA: round the factors of products to 10 bits, which is faster (default off: the numbers of the CPU)"
+    add("--tf32", action=argparse.BooleanOptionalAction, help=tf32)
+    add("--workspace", type=positive(int), metavar="BYTES", help="on CUDA: bound on the columns of convolutions (default: "
+        "the kernels' own)")  # fmt: skip
+    add("--timeline", metavar="FILE.png", help="draw which device did what when in one step, and write FILE.json for "
+        "Chrome's trace viewer (default: no)")  # fmt: skip
     add("--out", metavar="DIR", help="folder for the checkpoint, the log and the pictures (default runs/<date>)")
     add("--resume", metavar="DIR", help="go on with the run in this folder, with its own options; --epochs may be raised")
     add("--workers", type=positive(int, 0), help="threads that load images (default 2; 0: load between steps)")

@@ -61,7 +61,7 @@ def at(where, number, act, patch):
 
         def hooked(self, kind, **values):
             before(self, kind, **values)
-            if kind == "step" and self.step == number:
+            if kind == "step" and values["step"] == number:
                 act()
 
         patch(training.Run, "_log", hooked)

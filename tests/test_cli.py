@@ -190,7 +190,8 @@ def helps(parser):
 
 
 def test_every_option_that_people_expect_is_there():
-    wanted = "--data --epochs --batch --lr --seed --width --image-size --recipe --device --out --resume --workers"
+    wanted = "--data --epochs --batch --lr --seed --width --image-size --recipe --device --out --resume --workers "
+    wanted += "--threads --no-tf32 --workspace --timeline"
     assert set(wanted.split()) <= set(helps(alexnet.train_parser()))
 
 

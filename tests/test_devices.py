@@ -70,10 +70,10 @@ BROKEN = {
     "no driver": (fake_cupy(RuntimeError("cudaErrorInsufficientDriver"), driver=0), "no NVIDIA driver was found; install"),
     "driver does not answer": (fake_cupy(NO_DEVICE, versions_fail=True), "no NVIDIA driver was found"),
     "old driver": (fake_cupy(RuntimeError("insufficient"), driver=11040, runtime=12090),
-                   "supports CUDA 11.4 but this CuPy needs 12.9; update the driver"),
+                   "supports CUDA 11.4 but this CuPy needs 12.9; update it"),
     "no gpu": (fake_cupy(NO_DEVICE), "no GPU is visible .*no CUDA-capable device.*CUDA_VISIBLE_DEVICES"),
     "gpus hidden": (fake_cupy(0), "no GPU is visible .*CUDA_VISIBLE_DEVICES"),
-    "bad index": (fake_cupy(3), r"does not exist: 3 GPU\(s\) visible, cuda:0 to cuda:2"),
+    "bad index": (fake_cupy(3), "does not exist: 3 GPUs are visible, cuda:0 to cuda:2"),
     "not installed": (None, "needs CuPy, which is not installed: pip install"),
 }  # fmt: skip
 

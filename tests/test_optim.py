@@ -64,7 +64,7 @@ def test_step_is_in_place_keeps_the_dtype_and_does_not_touch_the_gradient():
     w.grad = g
     sgd.step()
     assert w.data is array and array.dtype == np.float32 and (g == 2).all() and (array < 1).all()
-    assert sgd.velocity[id(w)].dtype == np.float32
+    assert sgd.velocity(w).dtype == np.float32
 
 
 def test_a_transposed_weight_is_trained_too():
@@ -164,3 +164,26 @@ def test_a_saved_plateau_goes_on_where_it_was():
 
 def test_module_is_public():
     assert tn.optim.SGD is SGD
+
+
+@pytest.mark.parametrize("devices", ["cpu:0,cpu:1", "sim:0,sim:1"])
+def test_the_velocity_follows_a_module_that_moved(devices):
+    here, there = tn.devices(devices)
+
+    def trained(moves):
+        layer = tn.nn.Linear(3, 2, device=here, rng=np.random.default_rng(0))
+        sgd = SGD(layer.parameters(), lr=0.1)
+        for device, dtype in moves:
+            layer.to(device, dtype)
+            with device:
+                loss = (layer(tn.tensor(np.ones((4, 3), dtype), device=device)) ** 2).sum()
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+        assert sgd.velocity(layer.weight).dtype == layer.weight.dtype
+        assert isinstance(sgd.velocity(layer.weight), layer.weight.device.xp.ndarray)
+        return layer.weight.numpy()
+
+    stayed = trained([(here, np.float32)] * 3)
+    assert np.array_equal(trained([(here, np.float32), (there, np.float32), (here, np.float32)]), stayed)
+    assert np.allclose(trained([(here, np.float32), (there, np.float64), (there, np.float64)]), stayed, rtol=1e-5)

@@ -54,7 +54,7 @@ def test_a_run_may_be_stopped_again_and_again(folder, uninterrupted, tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             at("step", step, interrupt, patch.setattr)
             assert run(*command) == 130
-        command = ["--resume", tmp_path, "--workers", step % 3, "--device", ("cpu", "cpu:0,cpu:1")[step % 2]]
+        command = ["--resume", tmp_path, "--workers", step % 3, "--device", ("cpu", "cpu:0,cpu:1", "sim:0,sim:1")[step % 3]]
     assert run(*command) == 0
     assert_same_run(tmp_path, uninterrupted)
 

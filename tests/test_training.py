@@ -91,7 +91,14 @@ def test_without_arguments_it_trains_on_drawn_pictures_and_says_how_to_use_ones_
 
 @pytest.mark.parametrize(
     "again",
-    [("--workers", "0"), ("--workers", "1"), ("--workers", "3"), ("--device", "cpu:0,cpu:1"), ("--seed", "0")],
+    [
+        ("--workers", "0"),
+        ("--workers", "1"),
+        ("--workers", "3"),
+        ("--device", "cpu:0,cpu:1"),
+        ("--device", "sim:0,sim:1"),
+        ("--seed", "0"),
+    ],
     ids=" ".join,
 )
 def test_the_same_seed_gives_the_same_run_whatever_loads_and_computes(folder, trained, tmp_path, monkeypatch, again):

@@ -9,6 +9,10 @@ class DeviceError(TinynetError):
     """A device that does not exist, cannot be used, or is not where the data is."""
 
 
+class StreamOrderError(DeviceError):
+    """Two streams of simulated devices use the same memory, and nothing says in which order."""
+
+
 class DataError(TinynetError):
     """A folder or an image that cannot be trained on."""
 

@@ -52,8 +52,10 @@ def evaluate(model, batches, device, stop=lambda: False):
         for x, labels, _ in batches.centre():
             if stop():
                 return None
-            logits = model(Tensor(device.array(x), device))
-            score.add(cross_entropy(logits, labels).item(), logits.numpy(), labels)
+            with device:
+                logits = model(Tensor(device.array(x), device))
+                loss = cross_entropy(logits, labels)
+            score.add(loss.item(), logits.numpy(), labels)
     return score
 
 
@@ -68,7 +70,9 @@ def probabilities(model, images, mean, scale, device):
         for image in images:
             crops = data.ten_crops(image, model.image_size)
             x = data.subtract_mean(crops, mean, model.image_size, scale)
-            rows.append(softmax(model(Tensor(device.array(x), device))).numpy().mean(axis=0))
+            with device:
+                p = softmax(model(Tensor(device.array(x), device)))
+            rows.append(p.numpy().mean(axis=0))
     return np.stack(rows)
 
 

@@ -19,7 +19,8 @@ def uniform_(tensor, low=0.0, high=1.0, *, rng):
 
 def constant_(tensor, value):
     """One number everywhere. The paper's biases: 1 in conv2, conv4, conv5, fc6 and fc7, else 0, section 5."""
-    tensor.data[...] = value
+    with tensor.device:
+        tensor.data[...] = value
     return tensor
 
 
@@ -42,5 +43,6 @@ def fan_in(tensor):
 
 
 def _fill(tensor, values):
-    tensor.data[...] = tensor.device.array(values.astype(tensor.dtype))
+    with tensor.device:
+        tensor.data[...] = tensor.device.array(values.astype(tensor.dtype))
     return tensor

@@ -48,7 +48,11 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define what it computes")
 
     def __call__(self, *args):
-        return self.forward(*args)
+        try:
+            return self.forward(*args)
+        except (MemoryError, RuntimeError) as error:
+            error.module = getattr(error, "module", self)  # the innermost, for whoever wants to say where
+            raise
 
     def _children(self):
         for name, value in vars(self).items():
@@ -72,12 +76,16 @@ class Module:
         """All Tensors that are trained, each once, even if it is shared by two layers."""
         return list(dict.fromkeys(t for _, t in self.named_parameters()))
 
+    def named_modules(self, prefix=""):
+        """(name, Module) of this module, whose name is `prefix`, and of all modules inside it, names joined by dots."""
+        yield prefix, self
+        for name, item in self._children():
+            if isinstance(item, Module):
+                yield from item.named_modules(f"{prefix}.{name}" if prefix else name)
+
     def modules(self):
         """This module and all modules inside it."""
-        yield self
-        for _, item in self._children():
-            if isinstance(item, Module):
-                yield from item.modules()
+        return (module for _, module in self.named_modules())
 
     def train(self, mode=True):
         """Training behaviour (dropout, batch statistics), for this module and all inside it. Returns self."""
@@ -104,7 +112,8 @@ class Module:
             trained, t.requires_grad, t.grad = t.requires_grad, False, None
             if place is not t.device:
                 t.data, t.device = place.fetch(t.data, t.device), place
-            t.data = t.data.astype(dtype or t.dtype, copy=False)
+            with place:
+                t.data = t.data.astype(dtype or t.dtype, copy=False)
             t.requires_grad = trained
         return self
 
@@ -135,7 +144,8 @@ class Module:
                 )
         values = {name: np.asarray(state[name], dtype=t.dtype) for name, t in own.items()}
         for name, t in own.items():
-            t.data[...] = t.device.array(values[name])
+            with t.device:
+                t.data[...] = t.device.array(values[name])
 
 
 def _parameter(shape, bound, rng, device, dtype):

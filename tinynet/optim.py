@@ -2,6 +2,8 @@
 
 import math
 
+from tinynet.devices.device import observe
+
 
 class SGD:
     """Gradient descent with momentum and weight decay, in the paper's form (section 5).
@@ -34,7 +36,20 @@ class SGD:
         everything = [p for group in self.groups for p in group["params"]]
         if len({id(p) for p in everything}) < len(everything):
             raise ValueError("SGD: a parameter is given twice, and would be updated twice; give each one once")
-        self.velocity = {id(p): p.device.xp.zeros_like(p.data) for p in everything}
+        self._velocity = {}
+        for p in everything:
+            with p.device:
+                self._velocity[id(p)] = p.device, p.device.xp.zeros_like(p.data)
+
+    def velocity(self, p):
+        """The velocity of a parameter: an array on the parameter's device, with its dtype, even if these have changed."""
+        place, velocity = self._velocity[id(p)]
+        if place is not p.device or velocity.dtype != p.dtype:
+            velocity = velocity if place is p.device else p.device.fetch(velocity, place)
+            with p.device:
+                velocity = velocity.astype(p.dtype, copy=False)
+            self._velocity[id(p)] = p.device, velocity
+        return velocity
 
     def step(self):
         """Update every parameter that has a gradient."""
@@ -42,8 +57,10 @@ class SGD:
             lr = (self.lr if group["scheduled"] else self.initial_lr) * group["lr_scale"]
             for p in group["params"]:
                 if p.grad is not None:
-                    velocity = self.velocity[id(p)]
-                    p.device.kernels.sgd(p.data, velocity, p.grad, lr, self.momentum, group["weight_decay"])
+                    velocity = self.velocity(p)
+                    with p.device:
+                        p.device.kernels.sgd(p.data, velocity, p.grad, lr, self.momentum, group["weight_decay"])
+                    observe(p.device, "sgd", "update", p.shape)
 
     def zero_grad(self):
         """Forget all gradients."""

@@ -3,8 +3,7 @@
 There is no tape object to open or close. An entry knows the entries it was computed from and carries the number of its
 creation, so "the tape of a loss" is what the loss depends on, sorted by that number, and it dies with the loss.
 `record` is the only place that makes entries. `backward` is the only place that sums a gradient over broadcast axes,
-accumulates and frees. An operation is therefore nothing but a forward result and a function from the gradient of the
-output to the gradients of the inputs.
+accumulates, frees and switches device. So an operation is a forward result and a function from gradient to gradients.
 """
 
 import contextlib
@@ -13,6 +12,7 @@ import itertools
 import weakref
 from operator import attrgetter
 
+from tinynet.devices.device import observe, observers
 from tinynet.errors import DeviceError
 from tinynet.kernels.memory import Lease
 
@@ -24,11 +24,11 @@ _recording = contextvars.ContextVar("tinynet recording", default=True)
 class Entry:
     """One line of the tape. It never holds the output, only what `backward`, a closure, needs: so there are no cycles."""
 
-    __slots__ = ("backward", "device", "dtype", "gradient", "leaf", "number", "op", "owner", "parents", "shape")
+    __slots__ = ("backward", "device", "dtype", "gradient", "leaf", "number", "op", "owner", "parents", "shape", "source")
 
     def __init__(self, op, device, parents, shape, dtype, backward):
-        self.number = next(_numbers)
-        self.op, self.device, self.parents = op, device, parents
+        self.number, self.op, self.parents = next(_numbers), op, parents
+        self.device = self.source = device  # where the output lives, and where the inputs do: two places in `transfer`
         self.shape, self.dtype, self.backward = shape, dtype, backward
         self.gradient, self.owner, self.leaf = None, _BORROWED, None
 
@@ -39,7 +39,7 @@ def record(op, data, inputs, backward):
     op: the name that the tape shows. data: array. inputs: tuple of Tensors, of one device and one dtype.
     backward: function from the gradient of `data` to a tuple with one gradient (or None) for each input. It returns new
     arrays, the gradient itself or views of it; it may leave a broadcast input's gradient in the shape of the output.
-    Raises DeviceError for inputs of two devices, TypeError for inputs of two dtypes.
+    Raises DeviceError for inputs of two devices and for a device that is not current, TypeError for inputs of two dtypes.
     """
     first = inputs[0]
     device, dtype = first.device, first.data.dtype
@@ -49,8 +49,12 @@ def record(op, data, inputs, backward):
             check_alike(op, inputs)
         if tensor.entry is not None:
             on_tape = True
+    if not device.active:
+        raise DeviceError(f"{op}: inputs are on {device.name}, which is not current; write `with device:` around it")
     if not isinstance(data, device.xp.ndarray):  # NumPy turns 0-dimensional results into scalars
         data = device.xp.asarray(data)
+    if observers:
+        observe(device, op, "forward", data.shape)
     if not (on_tape and _recording.get()):
         return first.__class__(data, device)
     parents = tuple([tensor.entry for tensor in inputs])
@@ -80,36 +84,48 @@ def backward(entry, gradient, keep=False):
             e.shape, e.dtype = tensor.data.shape, tensor.data.dtype
     entry.gradient, entry.owner = gradient, _BORROWED
     try:
-        for e in reversed(order):
-            if e.backward is None or e.gradient is None:
-                continue
-            g, e.gradient = e.gradient, None
-            gradients = e.backward(g)
-            if not isinstance(gradients, tuple) or len(gradients) != len(e.parents):
-                raise TypeError(f"backward of {e.op}: expected a tuple of {len(e.parents)} gradients, one an input")
-            if not keep:
-                e.backward = _freed
-            for parent, grad in zip(e.parents, gradients, strict=True):
-                if parent is None or grad is None:
-                    continue
-                if grad.shape != parent.shape:
-                    grad = sum_to(grad, parent.shape, e.op)
-                if grad.dtype != parent.dtype:
-                    raise TypeError(f"backward of {e.op}: gradient is {grad.dtype}, its input is {parent.dtype}")
-                if parent.gradient is None:
-                    new = parent.leaf is not None and _is_new(grad, g, gradients)
-                    parent.gradient, parent.owner = grad, _NEW if new else _BORROWED
-                elif parent.owner is _SUM:
-                    parent.gradient += grad
-                else:
-                    parent.gradient, parent.owner = parent.gradient + grad, _SUM
-            del g, gradients, grad
+        # The gradients of an entry's inputs are computed, and summed, where these inputs live.
+        for device, run in itertools.groupby(reversed(order), attrgetter("source")):
+            with device:
+                for e in run:
+                    if e.backward is not None and e.gradient is not None:
+                        _play(e, keep)
         for e in order:  # only now: an error halfway leaves every .grad as it was
             if e.gradient is not None:
-                _deliver(e)
+                with e.device:
+                    _deliver(e)
     finally:
         for e in order:
             e.gradient = None
+
+
+def _play(e, keep):
+    g, e.gradient = e.gradient, None
+    try:
+        gradients = e.backward(g)
+    except (MemoryError, RuntimeError) as error:
+        error.entry = e  # for whoever wants to say where
+        raise
+    if not isinstance(gradients, tuple) or len(gradients) != len(e.parents):
+        raise TypeError(f"backward of {e.op}: expected a tuple of {len(e.parents)} gradients, one an input")
+    if not keep:
+        e.backward = _freed
+    for parent, grad in zip(e.parents, gradients, strict=True):
+        if parent is None or grad is None:
+            continue
+        if grad.shape != parent.shape:
+            grad = sum_to(grad, parent.shape, e.op)
+        if grad.dtype != parent.dtype:
+            raise TypeError(f"backward of {e.op}: gradient is {grad.dtype}, its input is {parent.dtype}")
+        if parent.gradient is None:
+            new = parent.leaf is not None and _is_new(grad, g, gradients)
+            parent.gradient, parent.owner = grad, _NEW if new else _BORROWED
+        elif parent.owner is _SUM:
+            parent.gradient += grad
+        else:
+            parent.gradient, parent.owner = parent.gradient + grad, _SUM
+    if observers:
+        observe(e.source, e.op, "backward", e.shape)
 
 
 def _deliver(entry):

@@ -70,10 +70,12 @@ class Tensor:
                     f"backward: a tensor of shape {self.shape} needs a gradient of that shape; "
                     "pass backward(gradient), or reduce it to a scalar loss first"
                 )
-            gradient = self.device.xp.ones_like(self.data)
+            with self.device:
+                gradient = self.device.xp.ones_like(self.data)
         else:
             gradient = gradient.data if isinstance(gradient, Tensor) else gradient
-            gradient = self.device.xp.asarray(gradient, dtype=self.data.dtype)
+            with self.device:
+                gradient = self.device.xp.asarray(gradient, dtype=self.data.dtype)
             if gradient.shape != self.data.shape:
                 raise ValueError(f"backward: gradient has shape {gradient.shape}, this tensor has shape {self.shape}")
         backward(self.entry, gradient, keep)

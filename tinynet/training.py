@@ -5,13 +5,14 @@ resumed, it computes the same bits as if it had not been stopped. This module is
 network; it knows nothing about AlexNet.
 """
 
+import contextlib
 import json
 import os
 import shlex
-import signal
 import sys
 import time
 import warnings
+from collections import deque
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -20,11 +21,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tinynet import checkpoint, data, draw
+from tinynet import checkpoint, data, draw, draw_timeline
 from tinynet.devices import devices
 from tinynet.errors import CheckpointError, DataError, TinynetError, UsageError
 from tinynet.evaluation import Score, evaluate, probabilities
+from tinynet.interrupt import Interrupt
 from tinynet.kernels.parallel import use_threads
+from tinynet.memory import raise_if_out_of_memory
 from tinynet.ops.losses import cross_entropy
 from tinynet.optim import ReduceLROnPlateau
 from tinynet.tensor import Tensor
@@ -34,6 +37,7 @@ DRAWN = dict(epochs=22, batch=64, image_size=64)  # for the pictures that the pr
 FOLDER = dict(epochs=60, batch=128, image_size=None)
 OPTIONS = (*ALWAYS, *DRAWN, "patience")
 MAY_CHANGE = ("data", "epochs")  # on --resume
+WARM_UP = 3  # steps before the one that --timeline draws: kernels are compiled, memory is in the pools
 SAVE_EVERY = 600  # seconds between checkpoints inside an epoch
 DRAW_EVERY = 60  # seconds between pictures
 PICTURES = ("curves.png", "kernels.png", "predictions.png")
@@ -50,8 +54,13 @@ def train(args, build):
     given = {name: value for name, value in vars(args).items() if value is not None}
     places, workers = devices(given.get("device", "cpu")), given.get("workers", 2)
     use_threads(given.get("threads"))
+    for place in places:
+        place.configure(given.get("tf32"), given.get("workspace"))
+    if "timeline" in given:
+        draw_timeline.claim(given["timeline"])
     make = Run.resume if "resume" in given else Run.start
     run = make(given, build, places, workers)
+    run.timeline = given.get("timeline")
     try:
         with Interrupt() as interrupt:
             done = run.fit(interrupt)
@@ -59,23 +68,29 @@ def train(args, build):
     except KeyboardInterrupt:
         say(f"\nstopped at once; go on from the last checkpoint with: {run.how_to_resume()}", file=sys.stderr)
         return 130
+    except (MemoryError, RuntimeError) as error:
+        raise_if_out_of_memory(error, run.model, places, run.options["batch"])
+        raise
     return 0 if done else 130
 
 
 class Run:
     """A training run: its options, its data and network, and where it stands."""
 
+    timeline = None  # the file for a picture of one step
+
     def __init__(self, options, out, train_set, val_set, build, places, workers):
-        self.options, self.out, self.device = options, Path(out), places[0]
+        self.options, self.out, self.places, self.device = options, Path(out), places, places[0]
         self.train_set, self.val_set, self.workers = train_set, val_set, workers
         self.model, self.recipe = build(options, len(train_set.classes), places)
         self.optimizer = self.recipe.optimizer(self.model, options["lr"])
         options["lr"] = self.optimizer.lr
         self.schedule = ReduceLROnPlateau(self.optimizer, patience=options["patience"])
         self.mean = self.colour = None
-        self.epoch = self.batch_in_epoch = self.step = 0
+        self.epoch = self.batch_in_epoch = self.step = self.steps_here = 0
         self.score, self.named_broken = Score(), set()
-        self.saved = self.drawn = time.monotonic()
+        self.queued = deque()  # steps that a device was given and whose loss has not been looked at
+        self.saved = self.drawn = self.looked = time.monotonic()
 
     @classmethod
     def start(cls, given, build, places, workers):
@@ -171,36 +186,58 @@ class Run:
             bar_format="{l_bar}{bar}| {remaining}, {rate_fmt}{postfix}",  # short, for 80 columns
         )  # fmt: skip
         with bar:
+            self.bar = bar
             for x, labels in batches.epoch(self.epoch, self.batch_in_epoch):
                 if len(labels):
-                    self._train_step(x, labels, bar)
+                    self._train_step(x, labels)
                 self.batch_in_epoch += 1
                 if interrupt.requested:
-                    return False
+                    break
                 if time.monotonic() - self.saved > SAVE_EVERY:
                     self.save()
+            self._look()
         return not interrupt.requested
 
-    def _train_step(self, x, labels, bar):
+    def _train_step(self, x, labels):
         began = time.monotonic()
-        logits = self.model(Tensor(self.device.array(x), self.device))
-        loss = cross_entropy(logits, labels)
-        self.optimizer.zero_grad()
-        loss.backward()
-        value = loss.item()
-        if not np.isfinite(value):
-            raise TinynetError(
-                f"the loss is {value} at step {self.step + 1}: the learning rate {self.optimizer.lr:g} is too high; "
-                f"start again with --lr {self.optimizer.lr / 10:g}"
-            )
-        self.optimizer.step()
-        self.step += 1
-        self.score.add(value, logits.numpy(), labels)
-        rate = len(labels) / (time.monotonic() - began)
-        self._log("step", loss=value, lr=self.optimizer.lr, images_per_second=round(rate, 1))
-        _, wrong1, wrong5 = self.score.means()
-        bar.set_postfix_str(f"loss {value:.3f}, top-1 {1 - wrong1:.1%}, top-5 {1 - wrong5:.1%}", refresh=False)
-        bar.update(len(labels))
+        with self._drawn():
+            with self.device:
+                logits = self.model(Tensor(self.device.array(x), self.device))
+                loss = cross_entropy(logits, labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.step, self.steps_here = self.step + 1, self.steps_here + 1
+            later = [t.device.numpy_later(t.data) for t in (loss, logits)]
+            self.queued.append((self.step, began, labels, *later))
+            self._look(self.device.lag)
+
+    def _drawn(self):
+        """A context for the next step, which draws it if it is the one for --timeline: the first after warm-up."""
+        if self.timeline is None or self.steps_here != WARM_UP:
+            return contextlib.nullcontext()
+        return draw_timeline.drawing(self.places, self.timeline, f"step {self.step + 1}")
+
+    def _look(self, lag=0):
+        """Look at the loss of all steps that were queued but the last `lag`: log it and count it, or end the run.
+
+        On a GPU that is the step before the last, whose loss has arrived already, so that the GPU never waits for us.
+        """
+        while len(self.queued) > lag:
+            step, began, labels, loss, logits = self.queued.popleft()
+            value = loss().item()
+            if not np.isfinite(value):
+                raise TinynetError(
+                    f"the loss is {value} at step {step}: the learning rate {self.optimizer.lr:g} is too high; "
+                    f"start again with --lr {self.optimizer.lr / 10:g}"
+                )
+            self.score.add(value, logits(), labels)
+            began, self.looked = max(began, self.looked), time.monotonic()
+            rate = len(labels) / (self.looked - began)
+            self._log("step", step=step, loss=value, lr=self.optimizer.lr, images_per_second=round(rate, 1))
+            _, wrong1, wrong5 = self.score.means()
+            self.bar.set_postfix_str(f"loss {value:.3f}, top-1 {1 - wrong1:.1%}, top-5 {1 - wrong5:.1%}", refresh=False)
+            self.bar.update(len(labels))
 
     def _end_epoch(self, score, seconds):
         (loss, error, top5), (val_loss, val_error, val_top5) = self.score.means(), score.means()
@@ -240,6 +277,9 @@ class Run:
                 f"done: validation top-1 {1 - last['val_error']:.1%}, top-5 {1 - last['val_top5_error']:.1%} on "
                 f"{len(self.val_set):,} images, after {_count(len(epochs), 'epoch')} in {minutes} min {seconds} s"
             )
+        if self.timeline is not None:
+            missing = f"no timeline: the run had fewer than {WARM_UP + 1} steps"
+            say(f"timeline in {self.timeline}" if os.path.exists(self.timeline) else missing)
         if self.named_broken:
             say(f"skipped {_count(len(self.named_broken), 'broken image')}")
         say(f"in {self.out}: {', '.join(sorted(p.name for p in self.out.iterdir() if not p.name.startswith('.')))}")
@@ -268,9 +308,10 @@ class Run:
 
     def save(self):
         """Write the checkpoint."""
+        self._look()
         arrays = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for name, p in self.model.named_parameters():
-            arrays[f"velocity.{name}"] = p.device.numpy(self.optimizer.velocity[id(p)])
+            arrays[f"velocity.{name}"] = p.device.numpy(self.optimizer.velocity(p))
         arrays["mean"] = self.mean
         if self.colour is not None:
             arrays["colour.deviations"], arrays["colour.directions"] = self.colour
@@ -290,7 +331,8 @@ class Run:
     def _restore(self, arrays, state, path):
         checkpoint.restore(self.model, arrays, path)
         for name, p in self.model.named_parameters():
-            self.optimizer.velocity[id(p)][...] = p.device.array(arrays[f"velocity.{name}"])
+            with p.device:
+                self.optimizer.velocity(p)[...] = p.device.array(arrays[f"velocity.{name}"])
         self.mean = arrays["mean"]
         if "colour.deviations" in arrays:
             self.colour = arrays["colour.deviations"], arrays["colour.directions"]
@@ -306,27 +348,6 @@ class Run:
         temporary = log.with_suffix(".new")
         temporary.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
         os.replace(temporary, log)
-
-
-class Interrupt:
-    """While entered, Ctrl-C (or a polite kill) only sets `requested`; a second one stops the program at once."""
-
-    def __init__(self):
-        self.requested = False
-
-    def __enter__(self):
-        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def _note(self, *_):
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        tqdm.write("stopping after this step (again: at once) ...", file=sys.stderr)
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 def _open_data(options):

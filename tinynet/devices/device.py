@@ -1,18 +1,40 @@
 """What every kind of device offers to the rest of tinynet."""
 
+import time
+
+from tinynet.errors import UsageError
+
+observers = []  # functions (device, op, phase, shape), called whenever a device was given work; a timeline is one
+
+
+def observe(device: "Device", op: str | None, phase: str, shape: tuple = ()) -> None:
+    """Tell the observers that `device` was just given `op`; with op None, that what it did until now was waiting."""
+    for observer in observers:
+        observer(device, op, phase, shape)
+
 
 class Device:
-    """A place for arrays.
+    """A place for arrays, and an order in which things happen to them.
 
     `xp` is the array module (numpy or cupy), `kernels` the module with the fast inner loops, `name` is like "cpu:0".
-    Two tensors may meet in an operation only if their device is the same object.
+    Two tensors may meet in an operation only if their device is the same object. Work on arrays of a device is given to
+    it inside `with device:`; `active` says whether it may be given work at the moment.
     """
 
-    __slots__ = ("index", "kernels", "kind", "name", "xp")
+    __slots__ = ("active", "index", "kernels", "kind", "name", "xp")
 
-    def __init__(self, kind: str, index: int, xp, kernels):
-        self.kind, self.index, self.name = kind, index, f"{kind}:{index}"
-        self.xp, self.kernels = xp, kernels
+    lag = 0  # how many training steps the host may be ahead of what it has seen the result of
+
+    def __init__(self, kind: str, index: int, xp, kernels, name: str | None = None):
+        self.kind, self.index, self.name = kind, index, name or f"{kind}:{index}"
+        self.xp, self.kernels, self.active = xp, kernels, True
+
+    def __enter__(self):
+        """Make this the device that is given work. Here, where work is done at once, there is nothing to do."""
+        return self
+
+    def __exit__(self, *_):
+        pass
 
     def array(self, host):
         """An array of this device with the values of the NumPy array `host` (shared, where the memory is the same)."""
@@ -22,9 +44,37 @@ class Device:
         """A NumPy array with the values of `array`, an array of this device (shared, where the memory is the same)."""
         raise NotImplementedError
 
+    def numpy_later(self, array):
+        """A function that gives what `numpy(array)` would give now, without waiting for work that is queued after now."""
+        return lambda: self.numpy(array)
+
     def fetch(self, array, source: "Device"):
         """A copy on this device of `array`, which lives on `source`."""
         raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Wait until everything that this device was given to do is done."""
+
+    def configure(self, tf32: bool | None = None, workspace: int | None = None) -> None:
+        """Choose how matrix products are rounded, and bound the bytes of kernels' columns: only CUDA has the choice.
+
+        Raises UsageError elsewhere, if anything is chosen.
+        """
+        chosen = [flag for flag, value in (("--tf32", tf32), ("--workspace", workspace)) if value is not None]
+        if chosen:
+            raise UsageError(f"{chosen[0]} is for CUDA devices and means nothing on {self.name}; leave it out")
+
+    def out_of_memory(self, error: Exception) -> str | None:
+        """What is known about the memory, in parentheses, if `error` says that this device has run out of it, else None."""
+        return f" ({error})" if isinstance(error, MemoryError) else None
+
+    def stamp(self):
+        """This moment in the order of this device's work, for `seconds`."""
+        return time.perf_counter()
+
+    def seconds(self, start, stop) -> float:
+        """The time from one `stamp` to a later one, once the device is synchronized."""
+        return stop - start
 
     def __repr__(self):
         return f"Device({self.name!r})"

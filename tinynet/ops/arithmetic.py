@@ -185,7 +185,7 @@ def operands(op, a, b):
 def _constant(op, value, like):
     # The tensor decides the dtype: neither a Python float nor a float64 array widens float32.
     xp, dtype = like.device.xp, like.data.dtype
-    array = value if isinstance(value, (int, float)) else np.asarray(value)
+    array = value if isinstance(value, (int, float, xp.ndarray)) else np.asarray(value)
     kind = "f" if isinstance(array, float) else "i" if isinstance(array, int) else array.dtype.kind
     if kind not in "fiub":
         raise TypeError(f"{op}: expected a Tensor, a number or an array of numbers, got {type(value).__name__}")

@@ -61,7 +61,7 @@ def concat(tensors, axis=0):
     """The tensors joined along an existing axis; each gets its own part of the gradient."""
     tensors = _all_alike("concat", tensors, lambda t: t.shape[:axis] + t.shape[axis:][1:] if t.ndim else None)
     data = [t.data for t in tensors]
-    ends = np.cumsum([d.shape[axis] for d in data])[:-1]
+    ends = np.cumsum([d.shape[axis] for d in data])[:-1].tolist()
     out = tensors[0].device.xp.concatenate(data, axis=axis)
     return record("concat", out, tensors, lambda g: tuple(np.split(g, ends, axis=axis)))
 

@@ -14,4 +14,8 @@ def transfer(x, device):
     if there is here:
         return x
     landed = Tensor(there.fetch(x.data, here), there, x.entry)
-    return record("transfer", landed.data, (landed,), lambda g: (here.fetch(g, there),))
+    with there:
+        out = record("transfer", landed.data, (landed,), lambda g: (here.fetch(g, there),))
+    if out.entry is not None:
+        out.entry.source = here
+    return out

@@ -1,0 +1,75 @@
+"""The picture of a timeline: a row for each device, a bar for each operation."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from tinynet.draw import INK, MUTED, TRACK, _fit, _page, _style, _write
+from tinynet.errors import UsageError
+from tinynet.timeline import Timeline
+
+PHASES = {"forward": "#4a6a94", "backward": "#f5993d", "update": "#a9b2bd", "copy": "#b3261e"}
+LANE, GAP, LEFT, RIGHT, HEAD, FOOT = 96, 40, 150, 120, 96, 84  # pixels
+
+
+def claim(path):
+    """Raises UsageError if the picture, or the JSON beside it, could not be written or something would be lost."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--timeline {path} should end in .png; the trace goes to the same name with .json")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--timeline {path} cannot be written; give a file in a folder that exists")
+    for file in (path, path.with_suffix(".json")):
+        if file.exists():
+            raise UsageError(f"--timeline: {file} exists already; choose another name, or remove it")
+
+
+@contextmanager
+def drawing(devices, path, what):
+    """What the devices do inside is drawn to `path`, and written as JSON beside it, unless it raises."""
+    with Timeline(devices) as timeline:
+        yield timeline
+    timeline.write(Path(path).with_suffix(".json"))
+    draw(timeline, path, what)
+
+
+def draw(timeline, path, what):
+    """Draw a timeline. what: the start of its title. path: where the PNG goes; returned as Path."""
+    total, rows = timeline.seconds() or 1e-3, len(timeline.devices)
+    width, height = 1560, HEAD + rows * (LANE + GAP) - GAP + FOOT
+    inner = width - LEFT - RIGHT
+    with _style():
+        figure, page = _page(width, height)
+        names = " and ".join(device.name for device in timeline.devices)
+        simulated = any(device.kind == "sim" for device in timeline.devices)
+        title = f"{what} on {names}{', as if each were as fast as this CPU' * simulated}: {1e3 * total:.3g} ms"
+        page.text(LEFT, 40, title, fontsize=10, fontweight="bold", parse_math=False)
+        x = LEFT
+        for phase, colour in PHASES.items():
+            page.add_patch(Rectangle((x, 60), 16, 16, facecolor=colour, linewidth=0))
+            page.text(x + 24, 74, phase, color=MUTED)
+            x += 140
+        for row, device in enumerate(timeline.devices):
+            top = HEAD + row * (LANE + GAP)
+            page.add_patch(Rectangle((LEFT, top), inner, LANE, facecolor=TRACK, linewidth=0))
+            page.text(LEFT - 16, top + LANE / 2, device.name, ha="right", va="center", fontweight="bold")
+            page.text(width - RIGHT + 16, top + LANE / 2, f"{timeline.busy(row):.0%} busy", va="center", color=MUTED)
+        for span in sorted(timeline.spans, key=lambda span: span.phase == "copy"):  # copies last: they are short, and matter
+            top, out = HEAD + span.row * (LANE + GAP), 8 if span.phase == "copy" else 0
+            left, long = LEFT + inner * span.start / total, inner * (span.stop - span.start) / total
+            wide = max(long - 1 if long > 6 else long, 2 if out else 0.5)  # bars of some width have a gap between them
+            page.add_patch(Rectangle((left, top - out), wide, LANE + 2 * out, facecolor=PHASES[span.phase], linewidth=0))
+            if long > 30:
+                font = {"fontsize": 6, "color": INK if span.phase == "update" else "white"}
+                op = _fit(page, span.op, LANE - 16, **font)
+                page.text(left + long / 2, top + LANE / 2, op, rotation=90, ha="center", va="center", **font)
+        axes = figure.add_axes((LEFT / width, (FOOT - 12) / height, inner / width, 1 / height))
+        axes.set_xlim(0, 1e3 * total)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 2.5, 5, 10]))
+        axes.set_xlabel("ms")
+        return _write(figure, path)
