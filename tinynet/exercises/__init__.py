@@ -18,10 +18,10 @@
     exercise.library(relu_backward=...)             tinynet's own function, with the solution's parameters
     @exercise.takes_the_place     where in tinynet the learner's function goes for `try`: [(module, name, function)]
 
-What a learner's file imports is what the author's imports from outside of tinynet. A failing answer that does, in the
-failing check, exactly what a mistake does is told that mistake's sentence; so every mistake must be told apart by the checks.
-Draw shapes and values from `rng`, in hard places: stride 2, heights that are not widths, windows that overlap, constants that
-make every term count. `python -m tinynet.exercises dev check eNN` proves all that CI proves: `proofs.py`.
+What a learner's file imports is what the author's imports from outside of tinynet. An answer that fails a check by doing
+exactly what a mistake does there is told that mistake's sentence; so the checks must tell all mistakes apart. Draw shapes
+and values from `rng`, in hard places: stride 2, heights that are not widths, windows that overlap, constants that make every
+term count. `python -m tinynet.exercises dev check eNN` proves all that CI proves: `proofs.py`.
 """
 
 from tinynet.exercises.notebook import check, grade

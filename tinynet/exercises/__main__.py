@@ -1,6 +1,7 @@
 """The learner's command line: `python -m tinynet.exercises`.
 
-Exit codes: 0 fine, and for check: all pass; 1 some fail; 3 none fails but some are not attempted; 2 a mistake in the command.
+Exit codes: 0 fine, for check: all pass; 1 some fail; 3 none fails but some are not attempted; 2 a command that makes no
+sense; 130 Ctrl-C.
 """
 
 import argparse

@@ -9,14 +9,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from tinynet.errors import UsageError
-from tinynet.exercises import notebook, screen, watch
+from tinynet.exercises import book, notebook, screen, watch
 from tinynet.exercises import report as reports
 from tinynet.exercises.exercise import exercises, find
 from tinynet.exercises.runner import judge_file, spawn
 from tinynet.exercises.screen import COMMAND, paint, say
 from tinynet.exercises.workspace import STATE, Workspace
 
-SKELETON = Path(__file__).with_name("skeleton.txt")
+SKELETON = Path(book.__file__).with_name("skeleton.py")
 
 
 def bare():
@@ -30,7 +30,9 @@ def init(options):
         folder = options.folder or "."
         workspace = Workspace.open(folder) if (Path(folder) / STATE).exists() else Workspace.at(folder)
         new, renewed, kept = workspace.update()
-        say(f"{folder}: {_some(new, 'exercise')} added, {_some(renewed, 'unedited file')} renewed, {len(kept)} of yours untouched")
+        say(
+            f"{_some(new, 'exercise')} added, {_some(renewed, 'unedited file')} renewed, {len(kept)} that you edited untouched"
+        )
         for exercise in new:
             say(f"  new: {exercise.name}  {exercise.title}")
         return 0
@@ -49,7 +51,8 @@ def show_list(options):
         return 0
     facts = [
         {"name": e.name, "title": e.title, "chapter": e.chapter, "minutes": e.minutes, "difficulty": e.difficulty,
-         "state": workspace.state(e), "hints_used": workspace.of(e).get("hints", 0), "path": str(workspace.path(e).resolve())}
+         "state": workspace.state(e), "hints_used": workspace.of(e).get("hints", 0),
+         "path": str(workspace.path(e).resolve())}
         for e in exercises().values()
     ]  # fmt: skip
     say(json.dumps({"schema": 1, "exercises": facts}, indent=1))
@@ -155,7 +158,7 @@ def solution(options):
 
 
 def _may_see(workspace, exercise):
-    return workspace.of(exercise).get("state") == "pass" or "passed" in workspace.of(exercise) or workspace.of(exercise).get("gave_up")
+    return "passed" in workspace.of(exercise) or workspace.of(exercise).get("gave_up")
 
 
 def solution_lines(workspace, exercise, give_up):
@@ -163,8 +166,8 @@ def solution_lines(workspace, exercise, give_up):
     known = workspace.of(exercise)
     if not _may_see(workspace, exercise):
         if not give_up:
-            return [f"{exercise.name} has not passed yet; hint {exercise.short} helps, and solution {exercise.short} --give-up",
-                    "shows it anyway, and notes that it did"]  # fmt: skip
+            anyway = f"{COMMAND} solution {exercise.short} --give-up"
+            return screen.wrap(f"{exercise.name} has not passed yet; {anyway} shows a solution all the same, and notes it")
         known["gave_up"] = True
         workspace.save()
     path = workspace.keep_solution(exercise)
@@ -182,7 +185,12 @@ def trial(options):
         say(screen.report(exercise, workspace.path(exercise), verdict))
         return 3 if verdict.state == "unattempted" else 1
     if verdict.state != "pass":
-        say(paint(f"{exercise.name} does not pass yet ({verdict.passed} of {len(exercise.checks)} checks); see what that does", "yellow"))
+        say(
+            paint(
+                f"{exercise.name} does not pass yet ({verdict.passed} of {len(exercise.checks)} checks); see what that does",
+                "yellow",
+            )
+        )
     child = spawn("tinynet.exercises.trial", exercise.name, workspace.path(exercise).resolve(), options.steps)
     try:
         return child.wait()
@@ -205,7 +213,10 @@ def report(options):
     for exercise, verdict in judged_all:
         say(screen.short_report(exercise, verdict))
     say()
-    say(f"{content['points']:g} of {content['max']:g} points" + (f", written to {options.gradescope}" if options.gradescope else ""))
+    say(
+        f"{content['points']:g} of {content['max']:g} points"
+        + (f", written to {options.gradescope}" if options.gradescope else "")
+    )
     return 0
 
 

@@ -231,13 +231,13 @@ def load(module):
 
 
 def find(word):
-    """The exercise meant by `e19_relu_backward`, `e19`, `19`, or the name of its file; KeyError if none is."""
+    """The exercise meant by `e19_relu_backward`, `e19`, `19`, `relu` or the name of its file; KeyError if not one is."""
     everything = exercises()
     word = Path(word).name.removesuffix(".py")
     if word in everything:
         return everything[word]
     number = re.fullmatch(r"e?(\d{1,2})", word)
-    for exercise in everything.values():
-        if number and exercise.number == int(number[1]):
-            return exercise
-    raise KeyError(word)
+    meant = [e for e in everything.values() if (e.number == int(number[1]) if number else word and word in e.name)]
+    if len(meant) != 1:
+        raise KeyError(word)
+    return meant[0]

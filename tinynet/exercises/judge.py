@@ -3,7 +3,6 @@
 In this process and without a time limit; `runner.py` does it in a process of its own.
 """
 
-import copy
 import inspect
 import traceback
 import warnings
@@ -91,9 +90,8 @@ def _judge(exercise, check, functions, seed, filename):
 
 def _run(exercise, check, functions, seed):
     """(what the check raised or None, what the functions gave and what was compared)."""
-    trace = checks.seen
-    trace.clear()
-    watched = {name: _watch(name, f, trace, exercise.in_place) for name, f in functions.items()}
+    running = checks.begin((exercise.name, check.title, seed))
+    watched = {name: _watch(name, f, running, exercise.in_place) for name, f in functions.items()}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of overflows and the like we speak ourselves
         try:
@@ -101,23 +99,24 @@ def _run(exercise, check, functions, seed):
             error = None
         except (Exception, SystemExit) as problem:
             error = problem
-    return error, list(trace)
+    return error, running.seen
 
 
-def _watch(name, function, trace, in_place):
+def _watch(name, function, running, in_place):
     """The function, with everything that it gives remembered, and a complaint if it changes its arguments."""
 
     def watched(*args, **kwargs):
+        running.calls += 1
         before = None if in_place else [a.copy() if isinstance(a, np.ndarray) else None for a in args]
         try:
             result = function(*args, **kwargs)
         except NotImplementedError as error:
             raise NotAttempted from error
         except (Exception, SystemExit) as error:
-            trace.append((name, type(error).__name__))
+            running.seen.append((name, type(error).__name__))
             raise Raised(name, error) from error
-        if len(trace) < MOST:
-            trace.append(_copy(result))
+        if len(running.seen) < MOST:
+            running.seen.append(_copy(result))
         for i, old in enumerate(before or ()):
             if old is not None and not np.array_equal(old, args[i], equal_nan=True):
                 which = _parameter(function, i)
@@ -135,10 +134,13 @@ def _parameter(function, i):
 
 
 def _copy(thing):
-    try:
-        return copy.deepcopy(thing)
-    except Exception:  # a generator, a lock: whatever it is, it is no number
-        return type(thing).__name__
+    if isinstance(thing, np.ndarray):
+        return thing.copy()
+    if isinstance(thing, (list, tuple)):
+        return [_copy(item) for item in thing]
+    if isinstance(thing, dict):
+        return {key: _copy(item) for key, item in thing.items()}
+    return thing if thing is None or isinstance(thing, (int, float, complex, str, np.generic)) else type(thing)
 
 
 def _lines(error, trace, filename):

@@ -84,12 +84,13 @@ def _notebook(chapter, members):
         names = ", ".join(exercise.functions)
         about = f"## {exercise.short}: {exercise.title}\n\n{exercise.statement}"
         task = f'grade("{exercise.name}", {names}, points={exercise.points:g})'
+        answer = dict(solution=True, task=False, locked=False, grade=False)
+        graded = dict(solution=False, task=False, locked=True, grade=True, points=exercise.points)
         cells += [
             _cell("markdown", f"{exercise.short}-text", about),
-            _cell("code", f"{exercise.short}-answer", _answer(exercise), solution=True, task=False, locked=False, grade=False),
-            _cell("code", f"{exercise.short}-grade", task, solution=False, task=False, locked=True, grade=True,
-                  points=exercise.points),
-        ]  # fmt: skip
+            _cell("code", f"{exercise.short}-answer", _answer(exercise), **answer),
+            _cell("code", f"{exercise.short}-grade", task, **graded),
+        ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 

@@ -86,7 +86,9 @@ def seed_from(path):
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise UsageError(f"--seed-file {path} cannot be read ({error.strerror}); give a file with any secret text") from error
+        raise UsageError(
+            f"--seed-file {path} cannot be read ({error.strerror}); give a file with any secret text"
+        ) from error
     if not content.strip():
         raise UsageError(f"--seed-file {path} is empty; put any secret text into it")
     return int.from_bytes(hashlib.sha256(content.strip()).digest()[:6])

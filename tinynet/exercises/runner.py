@@ -63,13 +63,16 @@ def same_program(content, stub):
 def _program(text):
     tree = ast.parse(text)
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = node.body[1:]
     return ast.dump(tree)
 
 
 def spawn(module, *arguments, **how):
-    """Start `python -m module` with the tinynet that runs here, one thread, and no files of the current folder in its way."""
+    """Start `python -m module` with the tinynet that runs here, one thread, and no file of the current folder in its way."""
     environment = {**os.environ, "PYTHONPATH": str(Path(tinynet.__file__).parents[1]), "PYTHONIOENCODING": "utf-8"}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
@@ -119,10 +122,7 @@ def _cut_short(kind, exercise, verdict, limit, child):
     if kind == "flood":
         return f"more than {FLOOD:,} characters printed, in the check {check!r}: take the print out of the loop"
     code = child.wait()
-    if code < 0:
-        how = f"was ended by signal {signal.Signals(-code).name}"
-    else:
-        how = f"ended by itself with code {code}"
+    how = f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"ended by itself with code {code}"
     return f"the program {how} in the check {check!r}, before it was judged: does your code end it, or need too much memory?"
 
 

@@ -65,7 +65,9 @@ def _unicode():
 
 def report(exercise, path, verdict):
     """The judgement of one exercise, in full."""
-    head = f"{paint(exercise.name, 'bold')}   {path}" + (f"  {paint(f'({verdict.sha256[:6]})', 'dim')}" if verdict.sha256 else "")
+    head = f"{paint(exercise.name, 'bold')}   {path}" + (
+        f"  {paint(f'({verdict.sha256[:6]})', 'dim')}" if verdict.sha256 else ""
+    )
     lines = [head]
     if verdict.state == "unattempted" and not verdict.findings:
         sentence = verdict.sentence or f"not attempted yet; open {path.name} and write {' and '.join(exercise.functions)}"
@@ -109,7 +111,11 @@ def wrap(text, indent=0, colour=None):
 
 def short_report(exercise, verdict):
     """The judgement of one exercise, as one line."""
-    facts = "" if verdict.state == "unattempted" else f"{verdict.passed} of {len(exercise.checks)} checks, {verdict.seconds:.1f} s"
+    facts = (
+        ""
+        if verdict.state == "unattempted"
+        else f"{verdict.passed} of {len(exercise.checks)} checks, {verdict.seconds:.1f} s"
+    )
     return _marked(verdict.state, f"{exercise.name:34}{paint(facts, 'dim')}".rstrip())
 
 

@@ -85,7 +85,11 @@ class Watch:
         elif key == "s":
             say("\n".join(self.actions.solution_lines(self.workspace, self.exercise, give_up=False)))
         elif key == "x":
-            say("\n".join(wrap(f"reset puts {self.exercise.name} back to its beginning and keeps yours as a .bak file: y or n?")))
+            say(
+                "\n".join(
+                    wrap(f"reset puts {self.exercise.name} back to its beginning and keeps yours as a .bak file: y or n?")
+                )
+            )
             self.waiting = True
         else:
             say(f"{key!r} is not a key; " + ", ".join(f"{k}: {what}" for k, what in KEYS.items()))

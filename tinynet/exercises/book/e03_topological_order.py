@@ -12,7 +12,7 @@ import importlib
 
 import numpy as np
 
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.checks import Wrong, expect, note, require
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.arithmetic import add
 from tinynet.tape import entries
@@ -50,15 +50,16 @@ def topological_order(last):
 def judge(order, nodes, last):
     require(isinstance(order, list), f"topological_order returned a {type(order).__name__}; expected a list of nodes")
     names = [node.name for node in order]
+    note(names)
     expect(len(names), len(set(names)), f"the number of nodes in {_few(names)}, where each belongs once")
-    missing = [node.name for node in nodes if node.name not in names]
+    missing = sorted({node.name for node in nodes} - set(names))
     require(not missing, f"the order {_few(names)} lacks {_few(missing)}")
     require(len(names) == len(nodes), f"the order {_few(names)} has nodes that {last} does not depend on")
     place = {name: i for i, name in enumerate(names)}
-    for node in order:
-        for parent in node.parents:
-            sentence = f"{node} comes before {parent}, from which it was computed: {_few(names)}"
-            require(place[parent.name] < place[node.name], sentence)
+    early = [(node, p) for node in order for p in node.parents if place[p.name] > place[node.name]]
+    if early:
+        node, parent = early[0]
+        raise Wrong(f"{node} comes before {parent}, from which it was computed: {_few(names)}")
 
 
 def _few(names):
@@ -132,7 +133,9 @@ exercise.mistake(
 )
 
 
-@exercise.mistake("the function calls itself once for every layer, and Python stops that at a thousand; keep a list of what to do")
+@exercise.mistake(
+    "the function calls itself once for every layer, and Python stops that at a thousand; keep a list of what to do"
+)
 def _(last):
     order, seen = [], set()
 

@@ -2,15 +2,19 @@
 
 In x + b with x of shape (4, 5) and b of shape (5,), every entry of b is used four times, once a row. Its gradient is the sum
 over those uses: a gradient of shape (4, 5) has to be summed to (5,). NumPy broadcasts in two ways, by adding axes in front
-and by stretching axes of length 1, and both have to be undone. Every bias of AlexNet depends on this function.
+and by stretching axes of length 1, and both have to be undone. Every bias of AlexNet, added to all images of a batch, gets
+its gradient like this.
 """
 
 import importlib
 
 import numpy as np
 
+from tinynet import nn
 from tinynet.exercises.checks import expect, gradients
 from tinynet.exercises.exercise import Exercise
+from tinynet.ops.arithmetic import matmul
+from tinynet.ops.shaping import transpose
 from tinynet.tape import sum_to as library_sum_to
 
 exercise = Exercise(chapter=3, minutes=20, difficulty=2, compare="tinynet/tape.py")
@@ -82,7 +86,8 @@ exercise.mistake(
 
 exercise.hints(
     "Which entries of dy came from the first entry of b? Their sum is the gradient of that entry.",
-    "Two steps: sum over the first dy.ndim - len(shape) axes, which are new; then over each axis where `shape` has a 1 and dy "
+    "Two steps: sum over the first dy.ndim - len(shape) axes, which are new; then over each axis where `shape` "
+    "has a 1 and dy "
     "has more.",
     "dy.sum(axis=a_tuple_of_axes) sums over several axes at once; .reshape(shape) puts axes of length 1 back.",
 )
@@ -93,4 +98,8 @@ exercise.library(sum_to=library_sum_to)
 
 @exercise.takes_the_place
 def _(sum_to):
-    return [(importlib.import_module("tinynet.tape"), "sum_to", lambda gradient, shape, op="op": sum_to(gradient, shape))]
+    def linear(x, weight, bias):
+        return matmul(x, transpose(weight)) + bias  # the library's adds the bias by itself, without broadcasting
+
+    tape = importlib.import_module("tinynet.tape")
+    return [(tape, "sum_to", lambda gradient, shape, op="op": sum_to(gradient, shape)), (nn, "linear", linear)]

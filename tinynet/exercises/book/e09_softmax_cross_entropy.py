@@ -52,7 +52,9 @@ def drawn(rng):
 @exercise.check("two rows by hand")
 def _(cross_entropy_forward, rng):
     z = np.array([[0.0, 0.0, 0.0, 0.0], [np.log(3.0), 0.0, 0.0, 0.0]])
-    expect(cross_entropy_forward(z, np.array([2, 0])), [np.log(4.0), np.log(2.0)], "losses of z = [0 0 0 0] and [log 3, 0 0 0]")
+    expect(
+        cross_entropy_forward(z, np.array([2, 0])), [np.log(4.0), np.log(2.0)], "losses of z = [0 0 0 0] and [log 3, 0 0 0]"
+    )
 
 
 @exercise.check("losses of random logits")
@@ -112,7 +114,8 @@ exercise.mistake("the sign is wrong: the loss falls where the right logit grows"
 
 exercise.hints(
     "-log p_y = log(sum_k e^(z_k)) - z_y. Differentiate the two terms one by one.",
-    "The first term gives p_c for every class, the second -1 for the right class: dz = (p - onehot) times dy of the row. For "
+    "The first term gives p_c for every class, the second -1 for the right class: dz = (p - onehot) times dy of "
+    "the row. For "
     "the loss, subtract each row's largest logit before exp.",
     "p = np.exp(z - z.max(axis=1, keepdims=True)); p /= p.sum(axis=1, keepdims=True); then 1 comes off at "
     "[np.arange(N), labels], and each row is multiplied by its dy.",

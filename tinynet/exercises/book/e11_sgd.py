@@ -53,7 +53,9 @@ def _(sgd_step, rng):
 @exercise.check("weight decay alone, and momentum alone")
 def _(sgd_step, rng):
     w, zero = rng.normal(size=4), np.zeros(4)
-    expect(pair(sgd_step(w, zero, zero, 0.1, 0.9, 0.5))[0], 0.95 * w, "without a gradient the weight shrinks by lr * decay: w")
+    expect(
+        pair(sgd_step(w, zero, zero, 0.1, 0.9, 0.5))[0], 0.95 * w, "without a gradient the weight shrinks by lr * decay: w"
+    )
     expect(pair(sgd_step(w, w, zero, 0.1, 0.9, 0.0))[0], 1.9 * w, "without gradient and decay the weight coasts: w")
 
 
@@ -74,8 +76,13 @@ exercise.mistake(
     "- weight_decay * lr * w",
     "+ weight_decay * lr * w",
 )
-exercise.mistake("the weight moves by the velocity of the step before; it moves by the new one", "v = momentum", "old, v = v, momentum",
-                 "return w + v, v", "return w + old, v")  # fmt: skip
+exercise.mistake(
+    "the weight moves by the velocity of the step before; it moves by the new one",
+    "v = momentum",
+    "old, v = v, momentum",
+    "return w + v, v",
+    "return w + old, v",
+)
 exercise.mistake("the gradient is followed uphill: its sign is wrong", "- lr * g", "+ lr * g")
 exercise.mistake("the results are in the other order: the new weight comes first", "return w + v, v", "return v, w + v")
 

@@ -114,7 +114,8 @@ exercise.hints(
     "all windows is a regular grid of pixels of the image.",
     "That grid is x[:, u : u + oh * stride : stride, v : v + ow * stride : stride]. Collect the grids in an array "
     "(C, KH, KW, OH, OW) and reshape it at the end.",
-    "conv_forward: weight.reshape(F, -1) @ im2col(image, ...) + bias[:, None] is (F, OH * OW) for one image; stack the images "
+    "conv_forward: weight.reshape(F, -1) @ im2col(image, ...) + bias[:, None] is (F, OH * OW) for one image; "
+    "stack the images "
     "and reshape.",
 )
 
@@ -138,6 +139,7 @@ exercise.library(
 def _(im2col, conv_forward):
     def conv(x, weight, bias, stride, padding, dilation, groups):
         # AlexNet has the same stride and padding for rows and columns, no dilation, and a tower for each group.
+        bias = np.zeros(len(weight), x.dtype) if bias is None else bias
         return conv_forward(x, weight, bias, stride[0], padding[0])
 
     return [(cpu, "conv2d", conv)]

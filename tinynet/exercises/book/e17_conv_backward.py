@@ -119,9 +119,11 @@ exercise.mistake(
 )
 
 exercise.hints(
-    "Pad x and work with a dx of the padded size; cut the border off at the end. For one element (u, v) of the kernel, which "
+    "Pad x and work with a dx of the padded size; cut the border off at the end. For one element (u, v) of the "
+    "kernel, which "
     "pixels of the padded image did it meet? A regular grid.",
-    "The grid is [:, :, u : u + OH * stride : stride, v : v + OW * stride : stride]. dw[:, :, u, v] is the sum of dy times x "
+    "The grid is [:, :, u : u + OH * stride : stride, v : v + OW * stride : stride]. dw[:, :, u, v] is the sum "
+    "of dy times x "
     "on that grid, over images and windows; dx on that grid gets, with +=, the sum over f of dy times w[f, :, u, v].",
     'np.einsum("nfij,ncij->fc", dy, x_on_the_grid) and np.einsum("nfij,fc->ncij", dy, weight[:, :, u, v]) are the two sums. '
     "db is dy summed over everything but f.",

@@ -51,11 +51,14 @@ exercise.mistake("the square is missing: the slope of tanh is 1 - tanh(x)^2", "n
 exercise.mistake(
     "this is 1 - x^2; the square is that of tanh(x). (With y = tanh(x) the slope is 1 - y^2.)", "np.tanh(x) ** 2", "x**2"
 )
-exercise.mistake("dy is not multiplied in: this is only the slope of tanh", "dy * (1 - np.tanh(x) ** 2)", "1 - np.tanh(x) ** 2")
+exercise.mistake(
+    "dy is not multiplied in: this is only the slope of tanh", "dy * (1 - np.tanh(x) ** 2)", "1 - np.tanh(x) ** 2"
+)
 
 exercise.hints(
     "The chain rule: dx = dy times the slope at x. What slopes does max(x, 0) have?",
-    "A comparison, x > 0, gives an array of True and False, which multiplies as 1 and 0. The slope of tanh is 1 - tanh(x)^2.",
+    "A comparison, x > 0, gives an array of True and False, which multiplies as 1 and 0. The slope of tanh is 1 "
+    "- tanh(x)^2.",
 )
 
 exercise.library(

@@ -47,12 +47,16 @@ def _(max_pool_backward, rng):
 
 @exercise.check("3x3 windows, stride 2, as in the paper")
 def _(max_pool_backward, rng):
-    gradients(lambda x: forward(x, 3, 2), [distinct(rng, 2, 2, 5, 7)], lambda dy, x: max_pool_backward(dy, x, 3, 2), rng, ["x"])
+    gradients(
+        lambda x: forward(x, 3, 2), [distinct(rng, 2, 2, 5, 7)], lambda dy, x: max_pool_backward(dy, x, 3, 2), rng, ["x"]
+    )
 
 
 @exercise.check("2x2 windows, stride 3: pixels that no window sees")
 def _(max_pool_backward, rng):
-    gradients(lambda x: forward(x, 2, 3), [distinct(rng, 1, 2, 6, 8)], lambda dy, x: max_pool_backward(dy, x, 2, 3), rng, ["x"])
+    gradients(
+        lambda x: forward(x, 2, 3), [distinct(rng, 1, 2, 6, 8)], lambda dy, x: max_pool_backward(dy, x, 2, 3), rng, ["x"]
+    )
 
 
 @exercise.check("ties: the first gets all")
@@ -99,10 +103,13 @@ def _(dy, x, size, stride):
 
 
 exercise.hints(
-    "Go through the windows (i, j). Where is its largest pixel, for every image and channel? What if two windows name the same?",
-    "window.reshape(N, C, -1).argmax(axis=2) is its place k in reading order, and the first if there are several; row k // size, "
+    "Go through the windows (i, j). Where is its largest pixel, for every image and channel? What if two "
+    "windows name the same?",
+    "window.reshape(N, C, -1).argmax(axis=2) is its place k in reading order, and the first if there are "
+    "several; row k // size, "
     "column k % size of the window.",
-    "n, c = np.indices((N, C)) lets you write dx[n, c, row, col] += dy[:, :, i, j] for all images and channels at once: in one "
+    "n, c = np.indices((N, C)) lets you write dx[n, c, row, col] += dy[:, :, i, j] for all images and channels "
+    "at once: in one "
     "window no pixel is named twice, so += is safe.",
 )
 

@@ -51,7 +51,9 @@ def forward(x, n, alpha, beta, k):
 
 
 def judge(lrn_backward, rng, shape, *constants):
-    gradients(lambda x: forward(x, *constants), [rng.normal(size=shape)], lambda dy, x: lrn_backward(dy, x, *constants), rng, ["x"])
+    gradients(
+        lambda x: forward(x, *constants), [rng.normal(size=shape)], lambda dy, x: lrn_backward(dy, x, *constants), rng, ["x"]
+    )
 
 
 @exercise.check("one map by itself")
@@ -95,8 +97,10 @@ exercise.mistake(
 exercise.mistake("the two terms are added; the second has a minus", "d**-beta - 2", "d**-beta + 2")
 
 exercise.hints(
-    "Write y_j = x_j d_j^-beta and differentiate with respect to x_i. For j = i there are two parts, for the neighbours one.",
-    "d d_j / d x_i is 2 alpha x_i when the window of j holds i. With odd n, the windows that hold i are those of the maps in the "
+    "Write y_j = x_j d_j^-beta and differentiate with respect to x_i. For j = i there are two parts, for the "
+    "neighbours one.",
+    "d d_j / d x_i is 2 alpha x_i when the window of j holds i. With odd n, the windows that hold i are those "
+    "of the maps in the "
     "window of i: so window_sum serves the sum over j, too.",
     "dx = dy d^-beta - 2 alpha beta x window_sum(dy x d^-(beta + 1)).",
 )

@@ -19,7 +19,7 @@ exercise = Exercise(chapter=9, minutes=10, difficulty=2, compare="tinynet/data/a
 def prepare(images, mean):
     """Pixels for a network: scaled to 0..1, the mean picture subtracted, as float32.
 
-    images: uint8 (N, 3, H, W). mean: float (3, H, W), the mean picture, already scaled to 0..1. Returns float32 (N, 3, H, W).
+    images: uint8 (N, 3, H, W). mean: float (3, H, W), the mean picture, already scaled to 0..1. Returns (N, 3, H, W).
     """
     batch = np.empty(images.shape, np.float32)
     for i, image in enumerate(images):
@@ -38,12 +38,14 @@ def _(images, mean):
 @exercise.check("a grey picture")
 def _(prepare, rng):
     grey = np.full((1, 3, 2, 2), 51, np.uint8)
-    expect(prepare(grey, np.zeros((3, 2, 2))), np.full((1, 3, 2, 2), 0.2, np.float32), "pixels of 51 without a mean", rtol=1e-6)
+    expect(
+        prepare(grey, np.zeros((3, 2, 2))), np.full((1, 3, 2, 2), 0.2, np.float32), "pixels of 51 without a mean", rtol=1e-6
+    )
 
 
 @exercise.check("noise, with a mean")
 def _(prepare, rng):
-    images, mean = rng.integers(0, 256, (3, 3, 4, 5), np.uint8), rng.random((3, 4, 5))
+    images, mean = rng.integers(0, 256, (3, 3, 5, 5), np.uint8), rng.random((3, 5, 5))
     right = (images / 255 - mean).astype(np.float32)
     expect(prepare(images, mean), right, "pixels", rtol=1e-6)
 
@@ -66,9 +68,9 @@ exercise.mistake(
     "return batch.astype(np.float32) - mean.astype(np.float32)",
 )
 exercise.mistake(
-    "// divides and rounds down, so all but white becomes 0; divide with /",
+    "white is 255, not 256, and has to become 1",
     "image / 255",
-    "image // 255",
+    "image / 256",
 )
 exercise.mistake(
     "the result is float64; the network computes in float32",
@@ -83,7 +85,5 @@ exercise.hints(
 )
 
 exercise.library(
-    prepare=lambda images, mean: subtract_mean(images, (255 * mean).astype(np.float32), images.shape[-1], 1 / 255)
-    if images.shape[-1] == images.shape[-2]
-    else np.stack([np.subtract(image / 255, mean, dtype=np.float32, casting="unsafe") for image in images]),
+    prepare=lambda images, mean: subtract_mean(images, (255 * mean).astype(np.float32), images.shape[-1], 1 / 255),
 )
