@@ -30,9 +30,8 @@ def init(options):
         folder = options.folder or "."
         workspace = Workspace.open(folder) if (Path(folder) / STATE).exists() else Workspace.at(folder)
         new, renewed, kept = workspace.update()
-        say(
-            f"{_some(new, 'exercise')} added, {_some(renewed, 'unedited file')} renewed, {len(kept)} that you edited untouched"
-        )
+        counts = f"{_some(new, 'exercise')} added, {_some(renewed, 'unedited file')} renewed"
+        say(f"{counts}, {len(kept)} that you have edited left alone")
         for exercise in new:
             say(f"  new: {exercise.name}  {exercise.title}")
         return 0

@@ -119,6 +119,8 @@ def gradients(forward, args, vjp, rng, names=None, **how):
         if len(parts) != len(args):
             raise Wrong(f"{_plural(len(parts), 'gradient', 'gradients')} returned, expected {len(args)}")
         for part in parts:
+            if part is None:
+                raise Wrong("the gradient is None; a function that never reaches `return` gives None")
             if np.asarray(part).dtype.kind not in "fiub":
                 raise Wrong(f"a gradient is {_kind(part)}; expected an array")
         return parts

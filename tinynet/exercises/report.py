@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tinynet
 from tinynet.errors import UsageError
+from tinynet.exercises.screen import plain
 from tinynet.exercises.screen import report as as_text
 
 SCHEMA = 1
@@ -64,7 +65,7 @@ def gradescope(judged, workspace):
                 "score": entry["points"],
                 "max_score": entry["max"],
                 "status": "passed" if entry["state"] == "pass" else "failed",
-                "output": as_text(exercise, workspace.path(exercise).name, verdict),
+                "output": plain(as_text(exercise, workspace.path(exercise).name, verdict)),
                 "visibility": "visible",
             }
         )

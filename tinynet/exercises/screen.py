@@ -1,6 +1,7 @@
 """What the learner sees: reports, lists and a line of progress, in colour where there is a terminal that has it."""
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -27,6 +28,11 @@ def colourful(stream):
 def paint(text, colour):
     """The text in a colour, or as it is where there are none."""
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if colourful(sys.stdout) else text
+
+
+def plain(text):
+    """The text without colours, for files."""
+    return re.sub(r"\x1b\[\d+m", "", text)
 
 
 def say(text="", **how):

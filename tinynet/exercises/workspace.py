@@ -169,7 +169,8 @@ def _hash(content):
 def _free(path):
     number, free = 1, path
     while free.exists():
-        number, free = number + 1, path.with_name(f"{path.name}{number}")
+        number += 1
+        free = path.with_name(f"{path.name}{number}")
     return free
 
 
