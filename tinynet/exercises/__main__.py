@@ -7,6 +7,7 @@ sense; 130 Ctrl-C.
 import argparse
 import os
 import sys
+from difflib import get_close_matches
 
 from tinynet.errors import TinynetError, UsageError
 from tinynet.exercises import actions
@@ -28,6 +29,9 @@ for teachers
   dev check [NAME ...] | dev new NAME    prove exercises; write the skeleton of one
 
 NAME is e17, 17 or the whole name. Commands run in the folder that init made."""
+
+
+COMMANDS = ("init", "list", "watch", "check", "hint", "reset", "solution", "try", "report", "export", "dev")
 
 
 class Parser(argparse.ArgumentParser):
@@ -85,6 +89,11 @@ def main(arguments=None):
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter still shows the others
     try:
+        arguments = list(sys.argv[1:] if arguments is None else arguments)
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+            near = get_close_matches(arguments[0], COMMANDS, 1)
+            guess = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(f"there is no command {arguments[0]!r}; {guess}{COMMAND} --help shows all")
         options = parser().parse_args(arguments)
         return options.act(options) if options.command else actions.bare()
     except TinynetError as error:

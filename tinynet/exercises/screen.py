@@ -79,13 +79,14 @@ def report(exercise, path, verdict):
         sentence = verdict.sentence or f"not attempted yet; open {path.name} and write {' and '.join(exercise.functions)}"
         return "\n".join([*lines, _marked("unattempted", sentence)])
     for finding in verdict.findings:
-        first = f"  {paint(finding.lines[0], 'red')}" if finding.lines else ""
-        lines.append(_marked(finding.state, finding.name + (":" if first else "") + first))
+        lines.append(_marked(finding.state, finding.name))
+        lines += wrap(finding.lines[0], 10, "red") if finding.lines else []
         lines += [" " * 10 + line for line in finding.lines[1:]]
         if finding.hint:
             lines += wrap(f"likely cause: {finding.hint}", 10, "yellow")
     if verdict.sentence:
-        lines.append(_marked("fail", paint(verdict.sentence, "red")))
+        first, *rest = wrap(verdict.sentence, 10, "red")
+        lines += [_marked("fail", first.strip()), *rest]
     if verdict.printed:
         lines.append(paint("  your code printed:", "dim"))
         lines += [paint(f"    {line}", "dim") for line in verdict.printed]
@@ -95,8 +96,12 @@ def report(exercise, path, verdict):
 def _outcome(exercise, verdict):
     total = len(exercise.checks)
     if verdict.state == "pass":
-        after = f"; compare with {exercise.compare}" if exercise.compare else ""
-        return paint(f"  passed: all {total} public checks in {verdict.seconds:.1f} s{after}", "green")
+        lines = [paint(f"  passed: all {total} public checks in {verdict.seconds:.1f} s", "green")]
+        if exercise.compare:
+            lines.append(paint(f"  compare with {exercise.compare}", "dim"))
+        if exercise.place:
+            lines.append(paint(f"  train AlexNet with it: {COMMAND} try {exercise.short}", "dim"))
+        return "\n".join(lines)
     if verdict.state == "unattempted":
         return f"  {verdict.passed} of {total} checks passed; the rest is not attempted yet"
     if verdict.sentence:
@@ -137,8 +142,14 @@ def table(workspace):
         here = paint(">", "blue") if exercise is current else " "
         facts = f"{exercise.minutes:3} min  {'*' * exercise.difficulty:5}"
         word = paint(f"{WORDS[state]:8}", MARKS[state][0])
-        lines.append(f"{here} {word} {exercise.name:32} {paint(facts, 'dim')}  {exercise.title}")
+        lines.append(f"{here} {word} {exercise.name:28} {paint(facts, 'dim')}  {_cut(exercise.title, 56)}")
     return "\n".join([*lines, "", progress(*count(workspace))])
+
+
+def _cut(text, used):
+    """The text, or in a terminal as much of it as there are columns left."""
+    room = shutil.get_terminal_size().columns - used
+    return text if len(text) <= room or not sys.stdout.isatty() else text[: max(room - 3, 0)] + "..."
 
 
 def count(workspace):

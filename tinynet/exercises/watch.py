@@ -9,7 +9,7 @@ from tinynet.exercises.exercise import exercises
 from tinynet.exercises.screen import WORDS, clear_line, count, paint, passing_words, progress, report, say, table, wrap
 
 POLL = 0.5  # seconds between looks at the files
-KEYS = {"r": "run again", "h": "hint", "n": "next", "l": "list", "s": "solution", "x": "reset", "q": "quit"}
+KEYS = {"r": "run again", "h": "hint", "n": "next", "l": "list", "s": "solution", "t": "try", "x": "reset", "q": "quit"}
 
 
 class Watch:
@@ -43,7 +43,7 @@ class Watch:
         say(report(self.exercise, self.workspace.path(self.exercise), verdict))
         if verdict.state == "pass":
             after = self.next()
-            say("  all exercises are done" if after is None else f"  n: go on to {after.name}")
+            say("  all exercises are done" if after is None else paint(f"  go on to {after.name}: n", "dim"))
         self.prompt()
 
     def next(self):
@@ -84,6 +84,8 @@ class Watch:
             say(table(self.workspace))
         elif key == "s":
             say("\n".join(self.actions.solution_lines(self.workspace, self.exercise, give_up=False)))
+        elif key == "t":
+            self.actions.try_it(self.workspace, self.exercise)
         elif key == "x":
             say(
                 "\n".join(

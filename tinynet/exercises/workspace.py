@@ -116,7 +116,9 @@ class Workspace:
         """Put the stub back; what was there is kept in a file whose path is returned, or None if nothing was."""
         path, backup = self.path(exercise), None
         with _writing(self.folder):
-            if path.exists():
+            if path.exists() and path.read_bytes() == exercise.stub.encode():
+                path.unlink()
+            elif path.exists():
                 backup = _free(path.with_suffix(".bak"))
                 os.replace(path, backup)
             self._write_stub(exercise)
