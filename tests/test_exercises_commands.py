@@ -9,7 +9,7 @@ import sys
 import pytest
 from learners import RELU, answer, command, edited
 
-from tinynet.exercises import actions, screen, trial
+from tinynet.exercises import screen, steps, trial
 from tinynet.exercises.exercise import exercises, find
 from tinynet.exercises.workspace import Workspace
 
@@ -155,6 +155,16 @@ def test_state_is_kept_and_a_later_failure_does_not_hide_the_solution(course):
     command("check", RELU)
     assert known()["state"] == "fail" and known()["tries"] == 2
     assert command("solution", RELU) == 0
+
+
+def test_what_another_process_notes_meanwhile_is_kept(course):
+    mine, other = Workspace.open(course), Workspace.open(course)
+    other.of(find(OTHERS[0]))["hints"] = 2
+    other.save()
+    mine.of(find(RELU))["hints"] = 1
+    mine.save()
+    assert known(OTHERS[0])["hints"] == 2 and known()["hints"] == 1
+    assert mine.of(find(OTHERS[0]))["hints"] == 2
 
 
 def test_bare_call_and_list_show_where_the_learner_stands(course, capsys):
@@ -317,5 +327,5 @@ def test_ctrl_c_ends_with_130(course, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(actions, "judge_all", interrupted)
+    monkeypatch.setattr(steps, "judge_all", interrupted)
     assert command("check") == 130

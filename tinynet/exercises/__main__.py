@@ -102,6 +102,9 @@ def main(arguments=None):
     except BrokenPipeError:  # "| head" has read enough; what is left in the buffer must go somewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except (OSError, MemoryError) as error:  # a full disk, for instance
+        print(f"tinynet.exercises: {str(error) or 'out of memory'}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         say()
         return 130

@@ -1,18 +1,14 @@
 """The commands, one function each: from parsed options to an exit code."""
 
 import json
-import os
 import shutil
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from pathlib import Path
 
 from tinynet.errors import UsageError
-from tinynet.exercises import book, notebook, screen, watch
+from tinynet.exercises import book, notebook, screen, steps, watch
 from tinynet.exercises import report as reports
 from tinynet.exercises.exercise import exercises, find
-from tinynet.exercises.runner import judge_file, spawn
 from tinynet.exercises.screen import COMMAND, paint, say
 from tinynet.exercises.workspace import STATE, Workspace
 
@@ -63,7 +59,7 @@ def check(options):
     _positive("--timeout", options.timeout)
     chosen = [_find(name) for name in dict.fromkeys(options.names)] or list(exercises().values())
     verdicts = []
-    for exercise, verdict in judge_all(chosen, workspace, limit=options.timeout):
+    for exercise, verdict in steps.judge_all(chosen, workspace, limit=options.timeout):
         workspace.note(exercise, verdict)
         verdicts.append(verdict)
         full = verdict.state not in ("pass", "unattempted") or len(chosen) == 1
@@ -78,54 +74,17 @@ def check(options):
     return 1 if states & {"fail", "inconclusive"} else 3 if "unattempted" in states else 0
 
 
-def judge_all(chosen, workspace, seed=0, limit=None):
-    """(exercise, verdict) of each in turn; a few are judged at a time."""
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        verdicts = [pool.submit(judge_file, e, workspace.path(e), seed, limit) for e in chosen]
-        try:
-            for exercise, verdict in zip(chosen, verdicts, strict=True):
-                screen.passing_words(f"checking {exercise.name} ...")
-                done = verdict.result()
-                screen.clear_line()
-                yield exercise, done
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def judged(workspace, exercise):
-    """The verdict on one exercise, noted."""
-    verdict = judge_file(exercise, workspace.path(exercise))
-    workspace.note(exercise, verdict)
-    workspace.save()
-    return verdict
-
-
 def watching(options):
     workspace = Workspace.open()
     exercise = _find(options.name) if options.name else None
-    watch.watch(workspace, exercise, sys.modules[__name__], options.manual)
+    watch.watch(workspace, exercise, options.manual)
     return 0
 
 
 def hint(options):
     workspace, exercise = Workspace.open(), _find(options.name)
-    say("\n".join(next_hint(workspace, exercise)))
+    say("\n".join(steps.next_hint(workspace, exercise)))
     return 0
-
-
-def next_hint(workspace, exercise):
-    """The lines of the hints shown so far and of the next one; that it was shown is noted."""
-    known, total = workspace.of(exercise), len(exercise.ladder)
-    shown = min(known.get("hints", 0) + 1, total)
-    if known.get("hints", 0) == total:
-        lines = [f"these are all hints; a solution: {COMMAND} solution {exercise.short} --give-up"]
-    else:
-        lines = []
-    known["hints"] = shown
-    workspace.save()
-    for number, text in enumerate(exercise.ladder[:shown], 1):
-        lines += [f"{paint(f'hint {number} of {total}', 'blue')}", *screen.wrap(text, 2)]
-    return lines
 
 
 def reset(options):
@@ -140,80 +99,28 @@ def reset(options):
         if answer.strip().lower() not in ("y", "yes"):
             say("nothing was changed; --yes does it without asking")
             return 0
-    say("\n".join(reset_lines(workspace, exercise)))
+    say("\n".join(steps.reset_lines(workspace, exercise)))
     return 0
-
-
-def reset_lines(workspace, exercise):
-    """Reset an exercise; the lines that say so."""
-    backup = workspace.reset(exercise)
-    return [f"{workspace.path(exercise)} is as it was in the beginning" + (f"; yours is in {backup}" if backup else "")]
 
 
 def solution(options):
     workspace, exercise = Workspace.open(), _find(options.name)
-    say("\n".join(solution_lines(workspace, exercise, options.give_up)))
-    return 0 if options.give_up or _may_see(workspace, exercise) else 1
-
-
-def _may_see(workspace, exercise):
-    return "passed" in workspace.of(exercise) or workspace.of(exercise).get("gave_up")
-
-
-def solution_lines(workspace, exercise, give_up):
-    """The solution, or why it is not shown."""
-    known = workspace.of(exercise)
-    if not _may_see(workspace, exercise):
-        if not give_up:
-            anyway = f"{COMMAND} solution {exercise.short} --give-up"
-            return screen.wrap(f"{exercise.name} has not passed yet; {anyway} shows a solution all the same, and notes it")
-        known["gave_up"] = True
-        workspace.save()
-    path = workspace.keep_solution(exercise)
-    return [exercise.answer.rstrip(), "", paint(f"kept in {path}", "dim")]
+    say("\n".join(steps.solution_lines(workspace, exercise, options.give_up)))
+    return 0 if options.give_up or steps.may_see(workspace, exercise) else 1
 
 
 def trial(options):
     workspace, exercise = Workspace.open(), _find(options.name)
     _positive("--steps", options.steps)
     if exercise.place is None:
-        raise UsageError(_no_place(exercise))
-    return try_it(workspace, exercise, options.steps)
-
-
-def _no_place(exercise):
-    return f"{exercise.name} has no place in AlexNet; try works for {', '.join(e.short for e in exercises().values() if e.place)}"
-
-
-def try_it(workspace, exercise, steps=60):
-    """Train AlexNet with the learner's function; the exit code says whether it learns as with the library's."""
-    if exercise.place is None:
-        say(_no_place(exercise))
-        return 2
-    verdict = judged(workspace, exercise)
-    if verdict.state == "unattempted" or verdict.sentence:
-        say(screen.report(exercise, workspace.path(exercise), verdict))
-        return 3 if verdict.state == "unattempted" else 1
-    if verdict.state != "pass":
-        say(
-            paint(
-                f"{exercise.name} does not pass yet ({verdict.passed} of {len(exercise.checks)} checks); see what that does",
-                "yellow",
-            )
-        )
-    child = spawn("tinynet.exercises.trial", exercise.name, workspace.path(exercise).resolve(), steps)
-    try:
-        return child.wait()
-    except KeyboardInterrupt:
-        child.terminate()
-        child.wait()
-        raise
+        raise UsageError(steps.no_place(exercise))
+    return steps.try_it(workspace, exercise, options.steps)
 
 
 def report(options):
     seed = reports.seed_from(options.seed_file)
     workspace = Workspace.at(options.folder)
-    judged_all = list(judge_all(list(exercises().values()), workspace, seed))
+    judged_all = list(steps.judge_all(list(exercises().values()), workspace, seed))
     content = reports.record(judged_all, workspace)
     if options.gradescope:
         reports.write_json(options.gradescope, reports.gradescope(judged_all, workspace))

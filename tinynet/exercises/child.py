@@ -6,6 +6,7 @@ What it finds goes to its standard output, one JSON object a line; whatever the 
 import ast
 import builtins
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -66,7 +67,7 @@ def load(exercise, path):
     for name in exercise.functions:
         if not callable(space.get(name)):
             raise Refused(f"{path.name} defines no function {name}; expected def {exercise.signature(name)}")
-        code = getattr(space[name], "__code__", None)
+        code = getattr(inspect.unwrap(space[name]), "__code__", None)
         if code is None or code.co_filename != str(path):
             raise Refused(f"{name} is not defined in {path.name} but comes from elsewhere; write it with def {name}(...)")
         functions[name] = guard.guarded(space[name])

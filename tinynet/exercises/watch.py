@@ -5,6 +5,7 @@ import select
 import sys
 import time
 
+from tinynet.exercises import steps
 from tinynet.exercises.exercise import exercises
 from tinynet.exercises.screen import WORDS, clear_line, count, paint, passing_words, progress, report, say, table, wrap
 
@@ -13,10 +14,10 @@ KEYS = {"r": "run again", "h": "hint", "n": "next", "l": "list", "s": "solution"
 
 
 class Watch:
-    """What `watch` does with a key or a saved file. `actions` are the commands of the command line."""
+    """What `watch` does with a key or a saved file."""
 
-    def __init__(self, workspace, exercise, actions):
-        self.workspace, self.actions = workspace, actions
+    def __init__(self, workspace, exercise):
+        self.workspace = workspace
         self.exercise = exercise or workspace.current() or next(iter(exercises().values()))
         self.times = {e.name: self._time(e) for e in exercises().values()}
 
@@ -38,7 +39,7 @@ class Watch:
     def judge(self):
         """Judge the exercise at hand and say how it stands."""
         passing_words(f"checking {self.exercise.name} ...")
-        verdict = self.actions.judged(self.workspace, self.exercise)
+        verdict = steps.judge_one(self.workspace, self.exercise)
         clear_line()
         say(report(self.exercise, self.workspace.path(self.exercise), verdict))
         if verdict.state == "pass":
@@ -72,7 +73,7 @@ class Watch:
         if key in ("", "r"):
             self.judge()
         elif key == "h":
-            say("\n".join(self.actions.next_hint(self.workspace, self.exercise)))
+            say("\n".join(steps.next_hint(self.workspace, self.exercise)))
         elif key == "n":
             after = self.next()
             if after is None:
@@ -83,9 +84,9 @@ class Watch:
         elif key == "l":
             say(table(self.workspace))
         elif key == "s":
-            say("\n".join(self.actions.solution_lines(self.workspace, self.exercise, give_up=False)))
+            say("\n".join(steps.solution_lines(self.workspace, self.exercise, give_up=False)))
         elif key == "t":
-            self.actions.try_it(self.workspace, self.exercise)
+            steps.try_it(self.workspace, self.exercise)
         elif key == "x":
             say(
                 "\n".join(
@@ -105,16 +106,16 @@ class Watch:
             return self.key(key)
         self.waiting = False
         if key == "y":
-            say("\n".join(self.actions.reset_lines(self.workspace, self.exercise)))
+            say("\n".join(steps.reset_lines(self.workspace, self.exercise)))
             self.times[self.exercise.name] = self._time(self.exercise)
         else:
             say("nothing was changed")
         return True
 
 
-def watch(workspace, exercise, actions, manual=False):
+def watch(workspace, exercise, manual=False):
     """Watch until q, Ctrl-C or the end of the input; without a terminal, or manual, a line of input instead of a key."""
-    watcher = Watch(workspace, exercise, actions)
+    watcher = Watch(workspace, exercise)
     watcher.show()
     if manual or not sys.stdin.isatty():
         say("Enter judges the file; a letter and Enter does what the letter says.")

@@ -1,6 +1,7 @@
 """The learner's folder: their files, which are never overwritten, and state.json, which remembers the rest."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ class Workspace:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.known = {}
+        self.known, self._read_as = {}, {}
 
     @classmethod
     def open(cls, folder="."):
@@ -136,7 +137,15 @@ class Workspace:
         return path
 
     def save(self):
-        """Write state.json; a process that is killed meanwhile leaves the old one."""
+        """Write state.json with what is new; a process that is killed meanwhile leaves the old one.
+
+        What another process, a `watch` perhaps, has written since about other exercises is kept.
+        """
+        new = {name: known for name, known in self.known.items() if known != self._read_as.get(name)}
+        if (self.folder / STATE).exists():
+            self._read()
+        self.known |= new
+        self._read_as = copy.deepcopy(self.known)
         text = json.dumps({"schema": SCHEMA, "tinynet": tinynet.__version__, "exercises": self.known}, indent=1)
         path = self.folder / STATE
         with _writing(self.folder):
@@ -151,6 +160,7 @@ class Workspace:
             if state["schema"] > SCHEMA:
                 raise UsageError(f"{path} was written by tinynet {state['tinynet']}; update tinynet to go on with it")
             self.known = {name: dict(known) for name, known in state["exercises"].items()}
+            self._read_as = copy.deepcopy(self.known)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             backup = path.with_name(f"{STATE}.broken")
             raise UsageError(
