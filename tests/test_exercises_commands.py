@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from learners import RELU, answer, command, edited
@@ -321,6 +323,21 @@ def test_dev_check_names_the_proof_that_fails(course, capsys, monkeypatch):
     assert command("dev", "check", "e11") == 0 and "all proofs hold" in capsys.readouterr().out
     monkeypatch.setattr(find("e11"), "minutes", 0)
     assert command("dev", "check", "e11") == 1 and "the parts are there" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_ctrl_c_does_not_wait_for_an_endless_loop(course):
+    save(RELU, edited(RELU, "return dy * (x > 0)", f"open({str(course / 'begun')!r}, 'w')\n    while True: pass"))
+    command_line = [sys.executable, "-m", "tinynet.exercises", "check", RELU]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    program = subprocess.Popen(command_line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not (course / "begun").exists():
+        assert program.poll() is None
+        time.sleep(0.02)
+    began = time.monotonic()
+    program.send_signal(signal.SIGINT)
+    assert program.communicate(timeout=15)[1] == b"" and program.returncode == 130
+    assert time.monotonic() - began < 10
 
 
 def test_ctrl_c_ends_with_130(course, monkeypatch):

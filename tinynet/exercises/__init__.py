@@ -10,7 +10,7 @@
                           is the answer. There may be several
     @exercise.starts_as   (find the bug) what its body is in the learner's file, instead of `raise NotImplementedError`
     @exercise.check("title")      raises if the learner's function is wrong. Its parameters say what it wants: the functions
-                          to judge, by name, and `rng`. Say it with `expect` and `gradients` of `checks.py`
+                          to judge, by name, and `rng`. `checks.py` has the words: expect, gradients, require, distinct
     exercise.mistake("sentence", "old", "new")      a wrong answer, as an edit of the solution's text, with the sentence
                           that a learner deserves who makes it; several pairs of old and new may follow one another
     @exercise.mistake("sentence")                   the same as a function of its own

@@ -21,6 +21,8 @@ START = 120  # seconds for the child to import NumPy, on the slowest of machines
 FLOOD = 1_000_000  # characters that a judged file may print
 SHOWN = 20  # lines of them that are shown
 
+_children = set()  # that run
+
 
 @dataclass
 class Verdict:
@@ -82,6 +84,7 @@ def spawn(module, *arguments, **how):
 def _run(exercise, path, seed, limit, verdict):
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=path.parent, start_new_session=True)
     child = spawn("tinynet.exercises.child", exercise.name, path, seed, **pipes)
+    _children.add(child)
     events, printed = queue.SimpleQueue(), Printed(child.stderr, lambda: events.put({"event": "flood"}))
     threading.Thread(target=_forward, args=(child.stdout, events), daemon=True).start()
     threading.Thread(target=printed.read, daemon=True).start()
@@ -134,8 +137,15 @@ def _forward(pipe, events):
     events.put({"event": "end"})
 
 
+def end_all():
+    """End every judgement that runs in another thread, so that Ctrl-C does not wait for their time limits."""
+    for child in list(_children):
+        _end(child)
+
+
 def _end(child):
     """Kill the child and all that it has started."""
+    _children.discard(child)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(child.pid, signal.SIGKILL)

@@ -5,22 +5,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tinynet.exercises import screen
 from tinynet.exercises.exercise import exercises
-from tinynet.exercises.runner import judge_file, spawn
+from tinynet.exercises.runner import end_all, judge_file, spawn
 from tinynet.exercises.screen import COMMAND, paint, say
 
 
 def judge_all(chosen, workspace, seed=0, limit=None):
     """(exercise, verdict) of each in turn; a few are judged at a time."""
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        verdicts = [pool.submit(judge_file, e, workspace.path(e), seed, limit) for e in chosen]
-        try:
-            for exercise, verdict in zip(chosen, verdicts, strict=True):
-                screen.passing_words(f"checking {exercise.name} ...")
-                done = verdict.result()
-                screen.clear_line()
-                yield exercise, done
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+    verdicts = [pool.submit(judge_file, e, workspace.path(e), seed, limit) for e in chosen]
+    try:
+        for exercise, verdict in zip(chosen, verdicts, strict=True):
+            screen.passing_words(f"checking {exercise.name} ...")
+            done = verdict.result()
+            screen.clear_line()
+            yield exercise, done
+    finally:  # also on Ctrl-C
+        pool.shutdown(wait=False, cancel_futures=True)
+        end_all()
 
 
 def judge_one(workspace, exercise):
