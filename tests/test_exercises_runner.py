@@ -87,6 +87,16 @@ def test_never_a_pass_and_always_a_sentence(tmp_path, case):
     assert re.search(sentence, told), told
 
 
+def test_a_bug_may_not_be_found_by_writing_everything_anew(tmp_path):
+    exercise = find("e29")
+    path = tmp_path / f"{exercise.name}.py"
+    path.write_text(exercise.stub.replace("np.empty_like(images)", "np.zeros(images.shape)  # not bytes"))
+    assert judge_file(exercise, path).state == "pass"
+    path.write_text(exercise.stub.replace("    batch =", "    a = 1\n    b = 2\n    c = 3\n    batch ="))
+    verdict = judge_file(exercise, path)
+    assert verdict.state == "fail" and "3 lines" in verdict.sentence and "2 are allowed" in verdict.sentence
+
+
 def test_what_the_learner_prints_is_shown_and_cut(tmp_path):
     verdict = judged(tmp_path, edited(RELU, "return dy * (x", "print('dy is', dy.shape)\n    return dy * (x"))
     assert verdict.state == "pass" and verdict.printed[0] == "dy is (4,)"

@@ -8,7 +8,8 @@
     @exercise.given       a function or class that the learner gets as it stands
     @exercise.solution    the function the learner writes: its signature and docstring go into the learner's file, its body
                           is the answer. There may be several
-    @exercise.starts_as   (find the bug) what its body is in the learner's file, instead of `raise NotImplementedError`
+    @exercise.starts_as   (find the bug) what its body is in the learner's file, instead of `raise NotImplementedError`;
+                          Exercise(lines=2) allows two changed lines
     @exercise.check("title")      raises if the learner's function is wrong. Its parameters say what it wants: the functions
                           to judge, by name, and `rng`. `checks.py` has the words: expect, gradients, require, distinct
     exercise.mistake("sentence", "old", "new")      a wrong answer, as an edit of the solution's text, with the sentence

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,12 +39,17 @@ class Exercise:
 
     chapter, minutes, difficulty (1 to 5): for lists and points. after: names of exercises that this one builds on.
     compare: the library's file to read after passing. no_library: why the library has nothing to compare with.
-    in_place: the learner's functions may change their arguments. seconds: the time limit of a judgement.
+    in_place: the learner's functions may change their arguments. lines: how many lines of what the learner starts with may
+    change, for a bug to be found. seconds: the time limit of a judgement.
     """
 
-    def __init__(self, chapter, minutes, difficulty, *, after=(), compare=None, no_library=None, in_place=False, seconds=20):
+    def __init__(
+        self, chapter, minutes, difficulty, *,
+        after=(), compare=None, no_library=None, in_place=False, lines=None, seconds=20,
+    ):  # fmt: skip
         self.chapter, self.minutes, self.difficulty, self.after = chapter, minutes, difficulty, tuple(after)
-        self.compare, self.no_library, self.in_place, self.seconds = compare, no_library, in_place, seconds
+        self.compare, self.no_library, self.in_place = compare, no_library, in_place
+        self.lines, self.seconds = lines, seconds
         self.functions, self.starts, self.kept = {}, {}, []
         self.checks, self.mistakes, self.ladder = [], [], ()
         self.adapters, self.place, self.module = {}, None, None
@@ -195,9 +201,27 @@ class Exercise:
         exec(compile(text, filename, "exec"), space)
         return {name: space[name] for name in self.functions}
 
+    def changed(self, text):
+        """How many lines of the stub are changed or added in a file; comments, docstrings and layout aside."""
+        before, after = (ast.unparse(program(t)).split("\n") for t in (self.stub, text))
+        blocks = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+        return sum(max(b - a, d - c) for kind, a, b, c, d in blocks if kind != "equal")
+
     def signature(self, name):
         """How the function is to be called, for messages."""
         return f"{name}{inspect.signature(self.functions[name])}"
+
+
+def program(text):
+    """The syntax tree of a text without its docstrings."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:]
+    return tree
 
 
 def _decorated(node, kind):

@@ -58,6 +58,9 @@ def the_bug_to_find_fails(exercise):
         for seed in SEEDS:
             findings = judge(exercise, exercise.compiled(exercise.stub), seed)
             assert state_of(findings) == "fail", f"seed {seed}: what the learner starts with is {state_of(findings)}"
+    if exercise.lines:
+        changed = exercise.changed(exercise.answer)
+        assert 0 < changed <= exercise.lines, f"the solution changes {changed} lines, {exercise.lines} are allowed"
 
 
 def no_answer_fails(exercise):

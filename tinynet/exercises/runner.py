@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tinynet
+from tinynet.exercises.exercise import program
 from tinynet.exercises.judge import Finding, state_of
 
 START = 120  # seconds for the child to import NumPy, on the slowest of machines
@@ -57,20 +58,9 @@ def judge_file(exercise, path, seed=0, limit=None):
 def same_program(content, stub):
     """Whether a file does nothing that the stub does not do: comments, docstrings and blank lines aside."""
     try:
-        return _program(content) == _program(stub)
+        return ast.dump(program(content)) == ast.dump(program(stub))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-
-
-def _program(text):
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:]
-    return ast.dump(tree)
 
 
 def spawn(module, *arguments, **how):

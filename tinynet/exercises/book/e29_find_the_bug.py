@@ -1,7 +1,8 @@
 """Find the bug: a network that sees nothing.
 
 Somebody's AlexNet does not learn at all: its loss stays at log(classes). The layers are right, the optimiser is right, the
-labels are right. This is the function that makes arrays of the photographs. It has one bug; change at most two lines.
+labels are right. This is the function that makes arrays of the photographs. It has one bug; change at most two lines, they
+are counted.
 
 Look at what comes out of it for a picture that you know, before you look at the code.
 """
@@ -12,7 +13,7 @@ from tinynet.data.augment import subtract_mean
 from tinynet.exercises.checks import expect, require
 from tinynet.exercises.exercise import Exercise
 
-exercise = Exercise(chapter=9, minutes=10, difficulty=2, compare="tinynet/data/augment.py")
+exercise = Exercise(chapter=9, minutes=10, difficulty=2, lines=2, compare="tinynet/data/augment.py")
 
 
 @exercise.solution
@@ -23,8 +24,8 @@ def prepare(images, mean):
     """
     batch = np.empty(images.shape, np.float32)
     for i, image in enumerate(images):
-        batch[i] = image / 255 - mean
-    return batch
+        batch[i] = image / 255
+    return batch.astype(np.float32) - mean.astype(np.float32)
 
 
 @exercise.starts_as
@@ -62,10 +63,6 @@ exercise.mistake(
     "the array that the pixels are put into is one of uint8: every number below 1 becomes 0 there",
     "np.empty(images.shape, np.float32)",
     "np.empty_like(images)",
-    "        batch[i] = image / 255 - mean\n",
-    "        batch[i] = image / 255\n",
-    "return batch",
-    "return batch.astype(np.float32) - mean.astype(np.float32)",
 )
 exercise.mistake(
     "white is 255, not 256, and has to become 1",
@@ -74,10 +71,10 @@ exercise.mistake(
 )
 exercise.mistake(
     "the result is float64; the network computes in float32",
-    "np.empty(images.shape, np.float32)",
-    "np.empty(images.shape)",
+    "return batch.astype(np.float32) - mean.astype(np.float32)",
+    "return batch - mean.astype(np.float64)",
 )
-exercise.mistake("the mean is not subtracted any more", "image / 255 - mean", "image / 255")
+exercise.mistake("the mean is not subtracted any more", " - mean.astype(np.float32)", "")
 
 exercise.hints(
     "Print prepare(...) for a picture that is grey everywhere. Then print the dtype of every array on the way.",
