@@ -16,9 +16,7 @@ TINY = dict(classes=4, width=0.05, image_size=56)
 # gradients ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def checked():
-    """A float64 network of two towers with dropout, its gradients, and a function that computes its loss anew."""
+def test_gradient_of_every_parameter_of_both_towers():
     model = AlexNet(**TINY, devices="cpu:0,cpu:1", recipe="modern", dtype=np.float64)
     rng = np.random.default_rng(1)
     for _, p in model.named_parameters():
@@ -30,37 +28,11 @@ def checked():
             tower.drop6.rng, tower.drop7.rng = np.random.default_rng([1, i]), np.random.default_rng([2, i])
         return tn.cross_entropy(model(x), labels)
 
-    loss().backward()
-    return model, loss
-
-
-NAMES = [f"{layer}.{kind}" for layer in [f"towers.{i}.{n}" for i in (0, 1) for n in alexnet.SIZES] + ["fc8"]
-         for kind in ("weight", "bias")]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_gradient_of_every_parameter_against_central_differences(checked, name):
-    model, loss = checked
-    p = dict(model.named_parameters())[name]
-    rng, start = np.random.default_rng(NAMES.index(name)), p.data.copy()
-    steepest = np.zeros(p.shape)
-    steepest.flat[np.abs(p.grad).argmax()] = 1
-    directions = [rng.normal(size=p.shape), p.grad / np.linalg.norm(p.grad), steepest]
-    for i in rng.integers(p.size, size=3):
-        directions.append(np.zeros(p.shape))
-        directions[-1].flat[i] = 1
-    scale = np.linalg.norm(p.grad)
-    assert scale > 1e-6, "this parameter has no influence here, so nothing would be shown"
-    for d in directions:
-        h = 1e-6 / np.abs(d).max()
-        with tn.no_grad():
-            p.data[...] = start + h * d
-            above = loss().item()
-            p.data[...] = start - h * d
-            below = loss().item()
-            p.data[...] = start
-        along, size = float((p.grad * d).sum()), np.linalg.norm(d)
-        assert abs((above - below) / (2 * h) - along) <= 1e-6 * max(abs(along), scale * size * 0.01, 1e-3), name
+    report = tn.directional_check(loss, model)
+    assert report.status == "pass" and min(report.slopes) > 1.9, report
+    layers = [f"towers.{i}.{n}" for i in (0, 1) for n in alexnet.SIZES] + ["fc8"]
+    assert {r.name for r in report[1:]} == {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
+    assert all(abs(r.numeric) > 100 * r.noise for r in report[1:]), "a parameter without influence would show nothing"
 
 
 # initial values -------------------------------------------------------------------------------------------------------

@@ -9,56 +9,6 @@ from tinynet.kernels import reference
 
 N, D = normal, distinct
 
-# x shape, weight shape, arguments: nothing is square, no two sizes are alike, windows leave ragged edges.
-CONVOLUTIONS = {
-    "plain": ((2, 3, 5, 7), (4, 3, 3, 2), {}),
-    "stride 2 pad 1": ((2, 2, 5, 7), (3, 2, 3, 2), dict(stride=2, padding=1)),
-    "ragged edge": ((1, 2, 6, 8), (3, 2, 3, 3), dict(stride=(4, 3))),
-    "dilation 2": ((1, 2, 7, 6), (3, 2, 3, 2), dict(dilation=2, padding=1)),
-    "pairs": ((1, 2, 7, 6), (3, 2, 2, 3), dict(stride=(2, 1), padding=(0, 2), dilation=(1, 2))),
-    "groups 2": ((2, 4, 5, 4), (6, 2, 3, 2), dict(groups=2, stride=2, padding=1)),
-    "depthwise": ((1, 3, 4, 5), (6, 1, 2, 2), dict(groups=3)),
-    "1x1": ((2, 3, 2, 4), (5, 3, 1, 1), {}),
-    "stride beyond kernel": ((1, 2, 7, 8), (2, 2, 1, 2), dict(stride=3)),
-    "padding beyond kernel": ((1, 1, 3, 2), (2, 1, 2, 2), dict(padding=3)),
-    "whole image": ((2, 3, 4, 5), (2, 3, 4, 5), {}),
-}
-
-
-@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
-@pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_conv2d_gradient(name, bias):
-    x, w, how = CONVOLUTIONS[name]
-    check_gradients(lambda *t: tn.conv2d(*t, **how), N(*x), N(*w), *[N(w[0])] * bias)
-
-
-POOLS = {
-    "paper": ((1, 2, 7, 9), dict(kernel_size=3, stride=2)),
-    "2x2": ((2, 1, 4, 6), dict(kernel_size=2)),
-    "pairs": ((1, 2, 6, 7), dict(kernel_size=(3, 2), stride=(1, 2), padding=(1, 0))),
-    "heavily overlapping": ((1, 1, 5, 6), dict(kernel_size=4, stride=1, padding=2)),
-    "ceil": ((1, 2, 6, 8), dict(kernel_size=3, stride=2, ceil_mode=True)),
-    "ceil and padding": ((1, 1, 6, 5), dict(kernel_size=3, stride=3, padding=1, ceil_mode=True)),
-    "pixels left out": ((1, 2, 8, 7), dict(kernel_size=2, stride=3)),
-}
-
-
-@pytest.mark.parametrize("name", POOLS)
-def test_max_pool2d_gradient(name):
-    shape, how = POOLS[name]
-    check_gradients(lambda x: tn.max_pool2d(x, **how), D(*shape))
-
-
-def test_dilated_max_pool2d_gradient():
-    check_gradients(lambda x: tn.max_pool2d(x, 2, 1, 1, dilation=2), D(1, 2, 5, 6))
-
-
-@pytest.mark.parametrize("include", [True, False], ids=["with padding", "pixels only"])
-@pytest.mark.parametrize("name", POOLS)
-def test_avg_pool2d_gradient(name, include):
-    shape, how = POOLS[name]
-    check_gradients(lambda x: tn.avg_pool2d(x, **how, count_include_pad=include), N(*shape))
-
 
 def test_padding_of_max_pool_is_minus_infinity_not_zero():
     assert (tn.max_pool2d(tn.tensor(-np.ones((1, 1, 4, 4))), 3, 2, 1).numpy() == -1).all()
@@ -69,18 +19,6 @@ def test_first_of_equal_maxima_gets_the_gradient_and_overlaps_add_up():
     assert g[0, 0].tolist() == [[0, 0, 0], [0, 4, 0], [0, 0, 0]]
     _, (g,) = gradients(lambda x: tn.max_pool2d(x, 2), np.zeros((1, 1, 2, 4)))
     assert g[0, 0].tolist() == [[1, 0, 1, 0], [0, 0, 0, 0]]
-
-
-@pytest.mark.parametrize("beta", [0.75, 0.5, 1.0])
-@pytest.mark.parametrize("channels", [1, 2, 3, 7])
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6])
-def test_local_response_norm_gradient(size, channels, beta):
-    check_gradients(lambda x: tn.local_response_norm(x, size, 0.5, beta, 1.3), N(2, channels, 2, 3))
-
-
-@pytest.mark.parametrize("shape", [(3, 5), (2, 5, 3), (1, 5, 2, 1, 2)], ids=str)
-def test_local_response_norm_of_any_number_of_axes(shape):
-    check_gradients(lambda x: tn.local_response_norm(x, 3, 0.5, 0.75, 1.3), N(*shape))
 
 
 @pytest.mark.parametrize("size, windows", [(2, [[0], [0, 1], [1, 2]]), (4, [[0, 1], [0, 1, 2], [0, 1, 2]])])
@@ -142,7 +80,6 @@ def test_window_ops_on_arrays_that_are_not_contiguous(f, view):
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_cross_entropy(reduction):
     labels = np.array([2, 0, 0, 3], np.uint8)
-    check_gradients(lambda z: tn.cross_entropy(z, labels, reduction), N(4, 5))
     loss = reference.cross_entropy(N(4, 5), labels)
     expected = {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
     for given in (labels, labels.tolist(), tn.tensor(labels)):
@@ -177,14 +114,6 @@ def test_dropout_draws_from_its_generator_and_uses_the_same_mask_backwards():
 @pytest.mark.parametrize("p, expected", [(0, 1), (1, 0)])
 def test_dropout_of_nothing_and_of_everything(p, expected):
     assert (tn.dropout(tn.tensor(np.ones(9)), p).numpy() == expected).all()
-
-
-@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 2, 4)], ids=str)
-@pytest.mark.parametrize("training", [True, False])
-def test_batch_norm_gradient(training, shape):
-    check_gradients(
-        lambda x, w, b: tn.batch_norm(x, w, b, N(3).copy(), N(3) ** 2 + 0.5, training), N(*shape), N(3), N(3, seed=1)
-    )
 
 
 def test_batch_norm_forward_and_running_statistics():

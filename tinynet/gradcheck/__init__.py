@@ -8,7 +8,8 @@ Nothing in tinynet needs this package; it only looks at the rest.
 """
 
 from tinynet.gradcheck.check import assert_gradients, gradcheck
-from tinynet.gradcheck.network import compare_precision, directional_check
+from tinynet.gradcheck.network import directional_check
+from tinynet.gradcheck.precision import compare_precision
 from tinynet.gradcheck.report import GradientError, Report, Result
 
 __all__ = ["GradientError", "Report", "Result", "assert_gradients", "compare_precision", "directional_check", "gradcheck"]

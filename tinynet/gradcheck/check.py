@@ -1,14 +1,11 @@
 """The check of a function's gradients against central differences, in float64."""
 
-import inspect
-
 import numpy as np
 
 from tinynet.gradcheck import diagnosis
 from tinynet.gradcheck.differences import EPS, Loss, choose, random_directions
+from tinynet.gradcheck.functions import ArrayFunction, BackwardError, TapeFunction, names_of
 from tinynet.gradcheck.report import Report, Result, around, demand, draw
-from tinynet.tape import no_grad
-from tinynet.tensor import Tensor, tensor
 
 _SHOWN = 3  # wrong entries in a report
 _TOO_MANY_KINKS = 0.2
@@ -32,91 +29,13 @@ def gradcheck(f, args, vjp=None, *, names=None, h=1e-6, rtol=1e-6, limit=400, se
     slopes, or more than a fifth of the entries are on kinks. Entries on kinks are left out and counted.
     Raises TypeError for arguments that are not floats, ValueError for a wrong number of names.
     """
-    function = _ArrayFunction(f, args, vjp) if vjp else _TapeFunction(f, args)
+    function = TapeFunction(f, args) if vjp is None else ArrayFunction(f, args, vjp)
     return _Check(function, names_of(f, names, len(function.arrays)), h, rtol, limit, seed, mistakes).report()
 
 
 def assert_gradients(f, args, vjp=None, *, names=None, h=1e-6, rtol=1e-6, limit=400, seed=0, mistakes=()):
     """As `gradcheck`, but raises GradientError, whose text is the report, unless every result is a pass."""
     return demand(gradcheck(f, args, vjp, names=names, h=h, rtol=rtol, limit=limit, seed=seed, mistakes=mistakes))
-
-
-class BackwardError(Exception):
-    """A backward pass that gave nothing that could be compared."""
-
-
-class _ArrayFunction:
-    """f and vjp on float64 arrays; both get copies, so that whatever they do to them shows."""
-
-    tape = False
-
-    def __init__(self, f, args, vjp):
-        self.f, self.vjp, self.arrays, self.op = f, vjp, float64(args), title(f)
-
-    def __call__(self, *arrays):
-        return np.array(plain(self.f(*(a.copy() for a in arrays))))
-
-    def first(self):
-        """f(x), and which arguments f wrote to."""
-        given = [a.copy() for a in self.arrays]
-        y = plain(self.f(*given))
-        # A copy before the comparison: y may be one of the arguments.
-        return np.array(y), {k for k, a in enumerate(given) if not same(a, self.arrays[k])}
-
-    def gradients(self, dy):
-        """The gradients, which arguments were written to, and whether dy was."""
-        given, cotangent = [a.copy() for a in self.arrays], dy.copy()
-        found = self.vjp(cotangent, *given)
-        if not isinstance(found, (tuple, list)):
-            found = (found,)
-        if len(found) != len(given):
-            raise BackwardError(f"vjp returned {len(found)} gradients for {len(given)} arguments; expected one for each")
-        found = [None if g is None else np.array(plain(g)) for g in found]
-        return found, {k for k, a in enumerate(given) if not same(a, self.arrays[k])}, not same(cotangent, dy)
-
-
-class _TapeFunction:
-    """f on Tensors, differentiated by the tape."""
-
-    tape = True
-
-    def __init__(self, f, args):
-        args = listed(args)
-        self.devices = [a.device if isinstance(a, Tensor) else None for a in args]
-        self.f, self.arrays, self.op = f, float64(args), title(f)
-
-    def _tensors(self, arrays, on_tape):
-        return [
-            tensor(a, requires_grad=on_tape(k), device=d) for k, (a, d) in enumerate(zip(arrays, self.devices, strict=True))
-        ]
-
-    def __call__(self, *arrays):
-        with no_grad():
-            return np.array(_result(self.f(*self._tensors(arrays, lambda k: False))).numpy())
-
-    def first(self):
-        given = self._tensors(self.arrays, lambda k: True)
-        y = _result(self.f(*given))
-        if y.entry is not None and y.entry.leaf is None and self.op == "f":
-            self.op = y.entry.op
-        return np.array(y.numpy()), self._written(given)
-
-    def gradients(self, dy, only=None):
-        """As above; `only`: the one argument that is on the tape, default all."""
-        given = self._tensors(self.arrays, lambda k: only in (None, k))
-        y, cotangent = _result(self.f(*given)), dy.copy()
-        if y.requires_grad:
-            try:
-                y.backward(cotangent)
-            except (TypeError, ValueError) as error:
-                if not str(error).startswith("backward of "):  # the sentences of the tape; all others are the user's
-                    raise
-                raise BackwardError(str(error)) from error
-        found = [None if t.grad is None else np.array(t.device.numpy(t.grad)) for t in given]
-        return found, self._written(given), not same(cotangent, dy)
-
-    def _written(self, given):
-        return {k for k, t in enumerate(given) if not same(t.numpy(), self.arrays[k])}
 
 
 class _Check:
@@ -187,11 +106,20 @@ class _Check:
             result.reason, result.hints = reason, sentences + diagnosis.of_shape(found, x, self.y, name)
             return result
         slopes, along = self._measure(k, found)
-        self._compare(result, found, slopes, along)
+        self._compare(result, found, slopes)
         self._conclude(result, k, found, slopes, along)
         if result.status == "fail":
             clues = diagnosis.Clues(
-                name, x, found, slopes, self.at_zero[k], self.at_minus_two[k], self.c, self.rtol, self.found[k] is None
+                name=name,
+                found=found,
+                slopes=slopes,
+                rtol=self.rtol,
+                at_zero=self.at_zero[k],
+                at_minus_two=self.at_minus_two[k],
+                y=self.y,
+                arguments=dict(zip(self.names, self.arrays, strict=True)),
+                others={n: g for n, g in zip(self.names, self.found, strict=True) if n != name},
+                off_tape=self.found[k] is None,
             )
             result.hints = sentences if result.wrong and sentences else diagnosis.of_values(clues)
         return result
@@ -216,6 +144,7 @@ class _Check:
         return None
 
     def _measure(self, k, found):
+        """The slopes of entries, and, if there are too many to look at them all, along random directions."""
         x = self.arrays[k]
         slopes = self.loss.entries(k, choose(x.shape, self.limit, self.rng))
         if x.size <= self.limit:
@@ -243,16 +172,19 @@ class _Check:
 
     def _locate(self, k, found, direction):
         """The index of a wrong entry: of two halves, always the one along which the gradient is further off."""
-        part = np.arange(direction.size)
-        while len(part) > 1:
-            halves = part[: len(part) // 2], part[len(part) // 2 :]
-            masked = [np.where(np.isin(np.arange(direction.size), h), direction.ravel(), 0.0) for h in halves]
-            slopes = self.loss.directions(k, [m.reshape(direction.shape) for m in masked])
+        start, stop = 0, direction.size
+        while stop - start > 1:
+            middle = (start + stop) // 2
+            halves = [np.zeros_like(direction) for _ in range(2)]
+            halves[0].flat[start:middle] = direction.flat[start:middle]
+            halves[1].flat[middle:stop] = direction.flat[middle:stop]
+            slopes = self.loss.directions(k, halves)
             gaps = np.abs(self._differ(slopes, found, k)[0] - slopes.value)
-            part = halves[int(np.argmax(gaps))]
-        return tuple(int(i) for i in np.unravel_index(part[0], direction.shape))
+            start, stop = (start, middle) if gaps[0] > gaps[1] else (middle, stop)
+        return tuple(int(i) for i in np.unravel_index(start, direction.shape))
 
-    def _compare(self, result, found, slopes, along):
+    def _compare(self, result, found, slopes):
+        """Fill in the numbers."""
         analytic, wrong = self._differ(slopes, found)
         error = np.where(slopes.kink, 0.0, np.abs(analytic - slopes.value))
         rel = error / slopes.scale if slopes.scale else np.where(error > 0, np.inf, 0.0)
@@ -271,6 +203,7 @@ class _Check:
             result.picture = draw(result.name, found.shape, result.index, marks)
 
     def _conclude(self, result, k, found, slopes, along):
+        """Fill in the status and its reason."""
         kinks = f", {result.kinks} more on kinks" if result.kinks else ""
         off = along is not None and self._differ(along, found, k)[1].any()
         too_kinky = result.kinks > _TOO_MANY_KINKS * (result.kinks + result.checked)
@@ -293,7 +226,7 @@ class _Check:
             result.status = "inconclusive"
             result.reason = (
                 f"{result.kinks} of {result.kinks + result.checked} entries are on kinks (ties, or 0 in a ReLU), "
-                "where there is no slope; choose other arguments"
+                "where there is no slope, or drown in rounding inside f; choose other arguments"
             )
         elif self.y.size and result.size and hidden:
             result.status = "inconclusive"
@@ -308,9 +241,10 @@ class _Check:
                 result.reason += f"; rounding would hide errors up to {slopes.noise / slopes.scale:.0e}"
 
     def _rounds_to_float32(self):
+        """Whether f, somewhere else, gives nothing but float32 numbers: float64 ones are never that round by chance."""
+        moved = self.function(*(a + 1e-3 * self.rng.normal(size=a.shape) for a in self.arrays))
+        changed = moved[moved != self.y] if moved.shape == self.y.shape else moved[:0]
         with np.errstate(all="ignore"):
-            moved = self.function(*(a + 1e-3 * self.rng.normal(size=a.shape) for a in self.arrays))
-            changed = moved[moved != self.y] if moved.shape == self.y.shape else moved[:0]
             return bool(changed.size) and bool((changed == changed.astype(np.float32)).all())
 
     def _linear(self, k, found):
@@ -328,64 +262,6 @@ class _Check:
             return False
         others = all(g is None for i, g in enumerate(alone) if i != k)
         return others and alone[k] is not None and np.abs(alone[k] - found).max(initial=0.0) <= 1e-12 * _largest(found)
-
-
-def float64(args):
-    """The arguments as float64 arrays of our own; raises TypeError for any that are not floats."""
-    arrays = []
-    for k, a in enumerate(listed(args)):
-        array = np.asarray(a.numpy() if isinstance(a, Tensor) else a)
-        if array.dtype.kind != "f" or array.dtype.itemsize > 8:
-            raise TypeError(
-                f"gradcheck: argument {k} is {array.dtype}, which has no slope to check; pass floats, "
-                "and what is not to be differentiated (labels, sizes) inside f: lambda x: f(x, labels)"
-            )
-        arrays.append(np.array(array, np.float64))
-    return arrays
-
-
-def listed(args):
-    """The arguments as a list; a single array or Tensor is a list of one."""
-    return [args] if isinstance(args, (np.ndarray, np.floating, float, Tensor)) else list(args)
-
-
-def plain(value):
-    """The array of what a function returned; raises TypeError if that is not numbers."""
-    array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"gradcheck: expected an array of numbers, got {type(value).__name__} of dtype {array.dtype}")
-    return array
-
-
-def same(a, b):
-    return np.array_equal(a, b, equal_nan=True)
-
-
-def title(f):
-    """The name of the function, or "f" if it has none worth showing."""
-    name = getattr(getattr(f, "func", f), "__name__", "f")
-    return "f" if name == "<lambda>" else name
-
-
-def names_of(f, names, count):
-    if names is not None:
-        names = [names] if isinstance(names, str) else list(names)
-        if len(names) != count:
-            raise ValueError(f"gradcheck: {len(names)} names for {count} arguments; give one for each")
-        return names
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    if len(parameters) < count or any(p.kind is p.VAR_POSITIONAL for p in parameters[:count]):
-        return [f"argument {k}" for k in range(count)]
-    return [p.name for p in parameters[:count]]
-
-
-def _result(y):
-    if not isinstance(y, Tensor):
-        raise TypeError(f"gradcheck: without a vjp, f must return a Tensor; got {type(y).__name__}")
-    return y
 
 
 def _first_bad(array):

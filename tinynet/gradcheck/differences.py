@@ -91,8 +91,8 @@ class Loss:
 
     def _difference(self, k, above, below, step):
         """(slope, how much the slope changes over the step, rounding floor of the slope)."""
+        up, down = (self.f(*self.arrays[:k], x, *self.arrays[k + 1 :]) for x in (above, below))
         with np.errstate(all="ignore"):  # log(x - h) of an x below h is not the user's mistake
-            up, down = (self.f(*self.arrays[:k], x, *self.arrays[k + 1 :]) for x in (above, below))
             # Term by term: outputs that do not depend on this entry cancel exactly instead of adding their rounding.
             slope = (self.cotangent * (up - down)).sum() / step
             bend = (self.cotangent * (up - 2 * self.y + down)).sum() / (step / 2)
@@ -113,7 +113,7 @@ def choose(shape, limit, rng):
             index = [int(rng.integers(m)) for m in shape]
             index[axis] = end
             picked[tuple(index)] = None
-    for flat in rng.permutation(size)[:limit]:
+    for flat in rng.choice(size, limit, replace=False):
         picked[tuple(int(i) for i in np.unravel_index(flat, shape))] = None
     return list(picked)[:limit]
 

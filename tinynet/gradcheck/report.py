@@ -50,11 +50,14 @@ class Result:
 
 
 class Report(list):
-    """The results of one check; `print(report)` shows them all."""
+    """The results of one check; `print(report)` shows them all.
 
-    def __init__(self, results, heading):
+    taylor, slopes: of `directional_check`, the (t, remainder) arrays of each direction and the exponents read from them.
+    """
+
+    def __init__(self, results, heading, taylor=(), slopes=()):
         super().__init__(results)
-        self.heading = heading
+        self.heading, self.taylor, self.slopes = heading, list(taylor), list(slopes)
 
     @property
     def status(self):
