@@ -336,8 +336,8 @@ def test_ctrl_c_does_not_wait_for_an_endless_loop(course):
         time.sleep(0.02)
     began = time.monotonic()
     program.send_signal(signal.SIGINT)
-    assert program.communicate(timeout=15)[1] == b"" and program.returncode == 130
-    assert time.monotonic() - began < 10
+    assert program.communicate(timeout=60)[1] == b"" and program.returncode == 130
+    assert time.monotonic() - began < 18  # the time limit is 20
 
 
 def test_ctrl_c_ends_with_130(course, monkeypatch):

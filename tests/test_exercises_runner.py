@@ -81,7 +81,7 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_never_a_pass_and_always_a_sentence(tmp_path, case):
     text, sentence = HOSTILE[case]
-    verdict = judged(tmp_path, text, limit=2)
+    verdict = judged(tmp_path, text, limit=2 if "loop" in case else None)
     assert verdict.state == "fail"
     told = "\n".join([verdict.sentence, *(line for f in verdict.findings for line in f.lines)])
     assert re.search(sentence, told), told
