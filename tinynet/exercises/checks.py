@@ -1,0 +1,182 @@
+"""What authors say checks with: comparisons that explain what differs, and numbers from hard places."""
+
+import inspect
+
+import numpy as np
+
+from tinynet.gradcheck import gradcheck
+from tinynet.tensor import tensor
+
+
+class Wrong(Exception):
+    """A check that failed. lines: what the learner is shown; rel, index: the worst entry, for reports."""
+
+    def __init__(self, *lines, rel=None, index=None, likely=None, state="fail"):
+        super().__init__(lines[0])
+        self.lines, self.rel, self.index, self.likely, self.state = list(lines), rel, index, likely, state
+
+
+class Running:
+    """The check that runs. seen: what the judged functions gave and what was compared, by which mistakes are recognised."""
+
+    def __init__(self, key):
+        self.key, self.seen, self.calls, self.gradients = key, [], 0, 0
+
+
+running = Running(None)
+_values = {}  # of the authors' functions, by check, seed and arguments
+_MOST = 50_000
+
+
+def begin(key):
+    """A new check begins: `key` names it and its seed."""
+    global running
+    running = Running(key)
+    return running
+
+
+def _remembered(forward):
+    """The author's function with a memory: every mistake of an exercise is judged at the same points, many times."""
+    running.gradients += 1
+    key = running.key, running.gradients
+
+    def value(*arrays):
+        where = key, *(a.tobytes() for a in arrays)
+        if where not in _values:
+            before = running.calls
+            result = forward(*arrays)
+            if running.calls != before:  # it is made of the learner's function
+                return result
+            if len(_values) >= _MOST:
+                _values.clear()
+            _values[where] = result
+        return _values[where]
+
+    return value
+
+
+def expect(yours, expected, what="the result", *, rtol=1e-9, atol=0.0):
+    """Compare a number, a list of numbers or an array with what is right: shape, kind, then every entry.
+
+    An entry may differ by rtol times the largest expected one, plus atol. Raises Wrong with the entries that differ most.
+    """
+    running.seen.append(yours)
+    if yours is None:
+        raise Wrong(f"{what} is None; a function that never reaches `return` gives None")
+    expected = np.asarray(expected)
+    try:
+        array = np.asarray(yours)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise Wrong(f"{what} is {_kind(yours)}; expected {_numbers(expected)}")
+    if array.shape != expected.shape:
+        raise Wrong(f"{what} has shape {array.shape}, expected {expected.shape}")
+    if expected.dtype.kind == "f" and array.dtype.kind == "f" and array.dtype.itemsize < expected.dtype.itemsize:
+        raise Wrong(f"{what} is {array.dtype}, expected {expected.dtype}: keep the dtype of the arguments")
+    if not array.size:
+        return
+    if not np.isfinite(array).all() and np.isfinite(expected).all():
+        where = _index(np.argwhere(~np.isfinite(array))[0])
+        raise Wrong(f"{what} is {array[where]} at index {where}, expected {_number(expected[where])}", index=where)
+    error = np.abs(array.astype(np.float64) - expected)
+    scale = float(np.abs(expected).max())
+    wrong = ~(error <= rtol * scale + atol)
+    if wrong.any():
+        worst = [_index(i) for i in sorted(np.argwhere(wrong).tolist(), key=lambda i: -error[tuple(i)])[:3]]
+        rel = float(error.max() / scale) if scale else None
+        raise Wrong(
+            f"{what}: {wrong.sum()} of {_plural(wrong.size, 'entry', 'entries')} wrong" if wrong.size > 1 else f"{what}",
+            f"{'index':16}{'yours':>16}{'expected':>16}" if wrong.size > 1 else f"{'':16}{'yours':>16}{'expected':>16}",
+            *[f"{_place(i):16}{_number(array[i]):>16}{_number(expected[i]):>16}" for i in worst],
+            rel=rel,
+            index=worst[0],
+        )
+
+
+def note(value):
+    """Remember a number, a string or a list of them that tells answers apart, where the answers themselves are objects."""
+    running.seen.append(value)
+
+
+def require(condition, sentence):
+    """A property that must hold; the sentence says what does not."""
+    running.seen.append(bool(condition))
+    if not condition:
+        raise Wrong(sentence)
+
+
+def gradients(forward, args, vjp, rng, names=None, **how):
+    """`tn.gradcheck` of the learner's `vjp(dy, *args)` against differences of the author's `forward(*args)`.
+
+    args: float64 arrays, one gradient each; names: of the arguments; how: what else gradcheck takes. Raises Wrong with
+    where and how each wrong gradient differs.
+    """
+
+    def answer(dy, *arrays):
+        found = vjp(dy, *arrays)
+        parts = list(found) if isinstance(found, (tuple, list)) else [found]
+        if len(parts) != len(args):
+            raise Wrong(f"{_plural(len(parts), 'gradient', 'gradients')} returned, expected {len(args)}")
+        for part in parts:
+            if part is None:
+                raise Wrong("the gradient is None; a function that never reaches `return` gives None")
+            if np.asarray(part).dtype.kind not in "fiub":
+                raise Wrong(f"a gradient is {_kind(part)}; expected an array")
+        return parts
+
+    names = names or list(inspect.signature(forward).parameters)[: len(args)]
+    results = gradcheck(_remembered(forward), args, answer, names=names, seed=int(rng.integers(2**31)), **how)
+    bad = [r for r in results if r.status != "pass"]
+    if not bad:
+        return
+    lines = []
+    for result in bad:
+        lines.append(f"gradient of {result.name}: {result.reason}")
+        if result.worst:
+            lines.append(f"{'index':16}{'yours':>16}{'numeric':>16}{'rel err':>10}")
+            lines += [f"{i!s:16}{yours:16.8g}{numeric:16.8g}{rel:10.1e}" for i, yours, numeric, rel in result.worst]
+        lines += result.picture
+    right = [r.name for r in results if r.status == "pass"]
+    lines += [f"right: the gradient of {' and '.join(right)}"] if right else []
+    rel = bad[0].rel if np.isfinite(bad[0].rel) else None
+    likely = next((r.hints[0] for r in bad if r.hints), None)
+    state = "fail" if any(r.status == "fail" for r in bad) else "inconclusive"
+    raise Wrong(*lines, rel=rel, index=bad[0].index, likely=likely, state=state)
+
+
+def by_the_tape(function, dy, *arrays):
+    """For `exercise.library`: the gradients by tinynet's tape, of function(*Tensors) with respect to each array."""
+    leaves = [tensor(a, requires_grad=True) for a in arrays]
+    function(*leaves).backward(dy)
+    return tuple(leaf.grad for leaf in leaves)
+
+
+def distinct(rng, *shape):
+    """Numbers of which no two are closer than 0.1 and none is closer to 0 than 0.05: nothing sits on a kink."""
+    size = int(np.prod(shape))
+    return ((rng.permutation(size) - size // 2) * 0.1 + 0.05).reshape(shape)
+
+
+def _kind(value):
+    return "an array of objects" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+
+
+def _numbers(expected):
+    return "a number" if expected.ndim == 0 else f"numbers of shape {expected.shape}"
+
+
+def _index(where):
+    return tuple(int(i) for i in where)
+
+
+def _place(index):
+    return str(index[0]) if len(index) == 1 else str(index) if index else ""
+
+
+def _number(value):
+    return f"{value:.8g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _plural(n, one, many):
+    return f"{n} {one if n == 1 else many}"

@@ -1,0 +1,120 @@
+"""Judging from a notebook cell, and the export to nbgrader.
+
+nbgrader gives full marks for a cell that returns anything but a number, and none for one that writes to standard error: so
+`grade` returns a float or raises, and prints to standard output only.
+"""
+
+import ast
+import json
+from pathlib import Path
+
+import tinynet
+from tinynet.errors import UsageError
+from tinynet.exercises.exercise import exercises, find
+from tinynet.exercises.judge import judge, state_of
+from tinynet.exercises.screen import report
+
+
+def check(name, *functions, seed=0):
+    """Judge functions in this process, for notebooks: prints the report, returns None.
+
+    name: "e19" or longer. functions: as many as the exercise has, in their order. Raises UsageError for an unknown name,
+    for tinynet's own functions and for another number of them.
+    """
+    _judged(name, functions, seed)
+
+
+def grade(name, *functions, points, seed=0):
+    """Judge functions in a graded cell: prints the report, returns the points earned, a float from 0 to `points`.
+
+    Raises UsageError as `check` does. seed: another one draws other shapes and values.
+    """
+    findings = _judged(name, functions, seed)
+    return float(points) * sum(f.state == "pass" for f in findings) / len(findings)
+
+
+def _judged(name, functions, seed):
+    from tinynet.exercises.runner import Verdict
+
+    try:
+        exercise = find(name)
+    except KeyError:
+        raise UsageError(f"there is no exercise {name!r}; expected one of {', '.join(e for e in exercises())}") from None
+    if len(functions) != len(exercise.functions):
+        wanted = ", ".join(exercise.functions)
+        raise UsageError(f"{exercise.name} is about {len(exercise.functions)} functions ({wanted}); got {len(functions)}")
+    for function in functions:
+        if _is_ours(function):
+            raise UsageError(f"{exercise.name}: this is tinynet's own function; give the one that you wrote")
+    findings = judge(exercise, dict(zip(exercise.functions, functions, strict=True)), seed)
+    print(report(exercise, "in this notebook", Verdict(state_of(findings), findings)))
+    return findings
+
+
+def _is_ours(function):
+    code = getattr(function, "__code__", None)
+    return code is not None and Path(code.co_filename).is_relative_to(Path(tinynet.__file__).parent)
+
+
+def export(folder):
+    """Write one notebook a chapter into `folder`, as an nbgrader source; returns the paths.
+
+    Raises UsageError if one of them exists.
+    """
+    folder, chapters = Path(folder), {}
+    for exercise in exercises().values():
+        chapters.setdefault(exercise.chapter, []).append(exercise)
+    paths = {chapter: folder / f"chapter_{chapter:02}.ipynb" for chapter in chapters}
+    taken = [path for path in paths.values() if path.exists()]
+    if taken:
+        raise UsageError(f"{taken[0]} exists already and it will not be overwritten; choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for chapter, path in paths.items():
+            path.write_text(json.dumps(_notebook(chapter, chapters[chapter]), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written ({error.strerror}); choose another folder") from error
+    return list(paths.values())
+
+
+def _notebook(chapter, members):
+    cells = [_cell("markdown", f"c{chapter:02}", f"# Exercises of chapter {chapter}")]
+    cells.append(_cell("code", f"c{chapter:02}-start", "import numpy as np\n\nfrom tinynet.exercises import grade"))
+    for exercise in members:
+        names = ", ".join(exercise.functions)
+        about = f"## {exercise.short}: {exercise.title}\n\n{exercise.statement}"
+        task = f'grade("{exercise.name}", {names}, points={exercise.points:g})'
+        answer = dict(solution=True, task=False, locked=False, grade=False)
+        graded = dict(solution=False, task=False, locked=True, grade=True, points=exercise.points)
+        cells += [
+            _cell("markdown", f"{exercise.short}-text", about),
+            _cell("code", f"{exercise.short}-answer", _answer(exercise), **answer),
+            _cell("code", f"{exercise.short}-grade", task, **graded),
+        ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _answer(exercise):
+    """The solution between the marks that nbgrader cuts at; for find-the-bug exercises what the learner starts with."""
+    if exercise.starts:
+        return _without_docstring(exercise.stub)
+    lines = exercise.answer.split("\n")
+    for node in reversed(ast.parse(exercise.answer).body):
+        if isinstance(node, ast.FunctionDef) and node.name in exercise.functions:
+            lines.insert(node.end_lineno, "    ### END SOLUTION")
+            lines.insert(node.body[0].end_lineno, "    ### BEGIN SOLUTION")  # below the docstring
+    return _without_docstring("\n".join(lines))
+
+
+def _without_docstring(text):
+    return "\n".join(text.split("\n")[ast.parse(text).body[0].end_lineno :]).strip("\n")
+
+
+def _cell(kind, name, source, **nbgrader):
+    cell = {"cell_type": kind, "id": name, "metadata": {}, "source": source.splitlines(keepends=True)}
+    if kind == "code":
+        cell |= {"execution_count": None, "outputs": []}
+    if nbgrader:
+        cell["metadata"] = {"nbgrader": {"grade_id": name, "schema_version": 3, **nbgrader}}
+    return cell
