@@ -1,12 +1,16 @@
 """Three slopes: a product, e^x and the sigmoid.
 
-A network computes a loss in many small steps. The gradient of a value says how fast the loss changes with it. It comes from
-behind: if y was computed from x, and dy is the gradient of y, then the chain rule gives the gradient of x:
+A network computes a loss in many small steps, and training asks how the loss changes with each of its values. That is the
+value's gradient: if the gradient of x is 5, then the loss grows by about 0.005 when x grows by 0.001.
+
+Gradients are computed from the loss backwards. If y was computed from x, and dy is the gradient of y, then the chain rule
+gives the gradient of x:
 
     dx = dy * (slope of y at x)
 
-That is all that a step has to know about the rest of the network. Write it for three steps: a * b, which has a gradient for
-each of the two; e^x; and the sigmoid 1 / (1 + e^-x), which squeezes every number into (0, 1).
+A step has to know nothing else about the rest of the network. Write it for three steps: a * b, which has a gradient for each
+of the two; e^x; and the sigmoid 1 / (1 + e^-x), which squeezes every number into (0, 1). All three work on arrays, each
+entry by itself, as NumPy does.
 
 For the last two you are given not x but the result y: it was computed on the way forward, and both slopes can be written
 with y alone. A program that keeps y need not keep x, nor compute e^x twice.
@@ -14,7 +18,7 @@ with y alone. A program that keeps y need not keep x, nor compute e^x twice.
 
 import numpy as np
 
-from tinynet.exercises.checks import by_the_tape, expect, gradients
+from tinynet.exercises.checks import by_the_tape, expect, gradients, require
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.activations import sigmoid
 from tinynet.ops.arithmetic import exp, mul
@@ -43,6 +47,8 @@ def sigmoid_backward(dy, y):
 @exercise.check("a * b: by hand")
 def _(mul_backward, rng):
     found = mul_backward(np.array([10.0, -1.0]), np.array([2.0, 3.0]), np.array([5.0, 7.0]))
+    pair = isinstance(found, (tuple, list)) and len(found) == 2
+    require(found is None or pair, f"mul_backward returned a {type(found).__name__}; expected two gradients, (da, db)")
     expect(found, [[50.0, -7.0], [20.0, -3.0]], "(da, db) for a = [2 3], b = [5 7], dy = [10 -1]")
 
 

@@ -119,6 +119,14 @@ exercise.mistake(
     "slope",
 )
 exercise.mistake(
+    "a value that the loss does not depend on has no gradient when its turn comes; begin with 0.0 for every name on "
+    "the tape",
+    "{name: 0.0 for name, uses in tape}",
+    "{}",
+    "gradient[used] += slope * gradient[name]",
+    "gradient[used] = gradient.get(used, 0.0) + slope * gradient[name]",
+)
+exercise.mistake(
     "every value begins with the gradient 1; only the last one does, the others begin with 0",
     "{name: 0.0 for",
     "{name: 1.0 for",

@@ -1,13 +1,14 @@
 """Central differences: a gradient that nobody derived.
 
-A backward is derived by hand, and hands make mistakes. Differences make none: move one number x_i a little up and a little
-down, look how far the result moves, and divide by the distance of the two points:
+A backward, a function that computes gradients, is derived by hand, and hands make mistakes. A difference is not derived.
+Move one number x_i a little up and a little down, look how far the result moves, and divide by the distance of the two
+points:
 
-    slope_i = (f(x + h at i) - f(x - h at i)) / (2 h)
+    slope_i = (f(x with x_i + h) - f(x with x_i - h)) / (2 h)
 
 This costs two calls of f for every number in x, so nobody trains with it; but it tells whether a backward is right. Why two
-calls, when f(x) is known already? Because a step to one side only is off by about h * f'' / 2, and the two-sided one by h^2
-* f''' / 6: with h = 0.00001 that is five digits more.
+calls, when f(x) is known already? A step to one side only is off by about h f'' / 2, and one to both sides by h^2 f''' / 6:
+with h = 0.00001 that is five digits more.
 
 Everything that you write later can be checked with this function. So it must be right for arrays of every shape, it must
 leave x as it was, and it must not be fooled by an x of integers.
@@ -72,8 +73,8 @@ def _(numeric_gradient, rng):
 @exercise.check("integers")
 def _(numeric_gradient, rng):
     x = np.array([1, 2, 3])
-    found = numeric_gradient(lambda x: float((x * x).sum()), x)
-    expect(found, [2.0, 4.0, 6.0], "slopes of sum(x^2) at the integers 1 2 3", rtol=1e-8)
+    found = numeric_gradient(lambda x: float((x * x).sum() / 4), x)
+    expect(found, [0.5, 1.0, 1.5], "slopes of sum(x^2) / 4 at the integers 1 2 3", rtol=1e-8)
 
 
 exercise.mistake(
@@ -102,6 +103,12 @@ exercise.mistake(
     "an array of integers rounds 1.00001 to 1 when it is put into it: make the copies arrays of floats, x.astype(float)",
     "x.astype(float), x.astype(float)",
     "x.copy(), x.copy()",
+)
+exercise.mistake(
+    "np.zeros_like of integers is an array of integers, which cuts the slopes off at the point: np.zeros(x.shape) "
+    "holds floats",
+    "np.zeros(x.shape)",
+    "np.zeros_like(x)",
 )
 exercise.mistake(
     "only the first axis is walked along, so that whole rows move; np.ndindex(x.shape) gives the index of every number",

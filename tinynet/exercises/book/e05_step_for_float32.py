@@ -1,12 +1,12 @@
 """The right step in float32.
 
-How small should the step h of a central difference be? The formula is off by h^2 * f''' / 6, which wants a small h. But f is
-rounded, by about eps * |f|, where eps is the distance from 1 to the next larger number; the division by 2 h makes that
-larger, which wants a large h. The sum of both is smallest near h = eps^(1/3). That is 0.000006 in float64 (eps = 2.2e-16)
-and 0.005 in float32 (eps = 1.2e-7); with the small step, a slope in float32 has only two correct digits.
+How small should the step h of a central difference be? The formula is off by h^2 f''' / 6, which wants a small h. But f is
+rounded, by about eps |f|, where eps is the distance from 1 to the next larger number; the division by 2 h makes that larger,
+which wants a large h. The sum of both is smallest near h = eps^(1/3). That is 0.000006 in float64 (eps = 2.2e-16) and 0.005
+in float32 (eps = 1.2e-7); with the small step, a slope in float32 has only two correct digits.
 
-Two more things go wrong, and in float32 visibly. At x = 1000 the next number is 0.00006 away, so h has to grow with |x|; but
-near x = 0 it must not vanish. And x + h is rounded, too: the two points are not exactly 2 h apart.
+Two more things go wrong, and in float32 visibly. At x = 10000 the next number is 0.001 away, a fifth of that step: so h has
+to grow with |x|, but near x = 0 it must not vanish. And x + h is rounded, too: the two points are not exactly 2 h apart.
 
 Check gradients in float64 when you can. But some code exists in float32 only, as most of what runs on a GPU.
 """

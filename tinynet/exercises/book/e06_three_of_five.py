@@ -1,14 +1,20 @@
 """Find the bugs: three of these five backwards are wrong.
 
-Somebody wrote five backwards and tried each of them: the division with b = 1, the sigmoid at x = 0, the leaky ReLU with dy =
-1, the power with n = 1, the mean of squares with a row of numbers. All gave the right answer. Three are wrong all the same,
-one line each: a test sees only what it looks at. Look harder: with numbers other than 0 and 1, of both signs; with a dy that
-is not 1; with two axes, one longer than the other.
+Somebody wrote five backwards and tried each of them: the division with b = 1, the sigmoid at x = 0, the leaky ReLU with a dy
+of 1, the power with n = 1, the mean of squares with a row of numbers. All gave the right answer. Three are wrong all the
+same, one line each: a test sees only what it looks at. Look harder: with numbers other than 0 and 1, of both signs; with a
+dy that is not 1; with two axes, one longer than the other.
 
-Do not read for the bugs, measure: write the formula of y, and compare the slopes of sum(dy * y), by your central
-differences, with what the backward says. A file next to this one can do that; it may begin with
+Do not read for the bugs, measure. sum(dy * y) is a loss for which y has the gradient dy, so its slopes, by your central
+differences, are what a backward has to give. Write a file next to this one, for instance
 
+    import numpy as np
     from e04_central_difference import numeric_gradient
+    from e06_three_of_five import power_backward
+
+    dy, x = np.array([10.0, -3.0]), np.array([0.5, -2.0])
+    print(numeric_gradient(lambda x: (dy * x**4).sum(), x))
+    print(power_backward(dy, x, 4))
 
 Then mend the three. Your changes in this file are counted: three lines and no more.
 """

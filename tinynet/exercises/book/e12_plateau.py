@@ -4,9 +4,9 @@ The authors of AlexNet divided the learning rate by 10 whenever the validation e
 their own eyes: 0.01 at first, and three divisions in some 90 epochs (section 5). Write the rule that does it for them.
 
 An epoch improves if its error is lower than the best so far by more than 1 % of that best: a smaller difference is noise.
-The very first epoch improves, whatever its error. An epoch that improves sets the best, any other leaves it as it is, and is
-one epoch of waiting. `patience` epochs of waiting in a row are borne; one more, and the learning rate is divided by 10. Then
-the waiting begins anew, and the best is kept. After `drops` divisions the rate stays.
+The very first epoch always improves. An epoch that improves sets the best and ends the waiting. Any other leaves the best as
+it is, and is one epoch of waiting; `patience` of them in a row are allowed. One more, and the learning rate is divided by
+10. Then the waiting begins anew, but the best is kept. After `drops` divisions the rate stays as it is.
 
 With patience 2, the errors 60, 50, 51, 52, 49.8 are an improvement, another one, and three epochs of waiting: 49.8 is lower
 than 50, but not by 1 %. So the rate is divided after the fifth.
@@ -45,11 +45,11 @@ def judge(learning_rates, errors, *how, divided, lr=0.01):
     """divided: the epochs, counted from 1, after which the rate is divided."""
     right = [lr / 10 ** sum(epoch <= k for epoch in divided) for k in range(1, len(errors) + 1)]
     found = learning_rates(errors, lr, *how)
-    shown = " ".join(f"{error:g}" for error in errors) if len(errors) < 15 else f"{len(errors)} epochs"
+    shown = "errors " + " ".join(f"{error:g}" for error in errors) if len(errors) < 15 else f"{len(errors)} errors"
     if found is not None:
         require(isinstance(found, (list, tuple, np.ndarray)), f"learning_rates returned a {type(found).__name__}")
         require(len(found) == len(errors), f"{len(found)} rates were returned for {len(errors)} errors")
-    expect(found, right, f"the rates after the errors {shown}" + (f", patience {how[0]}" if how else ""))
+    expect(found, right, f"the rates after the {shown}" + (f", patience {how[0]}" if how else ""))
 
 
 @exercise.check("the errors of the statement")
@@ -121,7 +121,7 @@ exercise.mistake(
     "best = error",
 )
 exercise.mistake(
-    "one epoch too early: `patience` epochs of waiting are borne, the next one divides",
+    "one epoch too early: `patience` epochs of waiting are allowed, the next one divides",
     "waited > patience",
     "waited >= patience",
 )
@@ -137,6 +137,13 @@ exercise.mistake(
     "the best is forgotten after a division, so that any error counts as an improvement then",
     "lr, waited, drops = lr / 10, 0, drops - 1",
     "lr, waited, drops, best = lr / 10, 0, drops - 1, np.inf",
+)
+
+exercise.mistake(
+    "the first epoch is counted as waiting; whatever its error, it improves: begin with a best that anything is below, "
+    "np.inf",
+    "best, waited, rates = np.inf",
+    "best, waited, rates = errors[0]",
 )
 
 exercise.hints(
