@@ -17,6 +17,7 @@ import numpy as np
 import tinynet
 from tinynet.exercises.checks import by_the_tape, distinct, expect, gradients
 from tinynet.exercises.exercise import Exercise
+from tinynet.kernels import cpu
 from tinynet.ops import reductions
 from tinynet.ops.losses import cross_entropy
 from tinynet.tape import record
@@ -169,4 +170,29 @@ def _(mean_backward, max_backward):
         losses = cross_entropy(logits, labels, "none")
         return record("mean", losses.data.mean(), (losses,), lambda g: (mean_backward(g, losses.data, 0),))
 
-    return [(tinynet, "cross_entropy", mean_loss)]
+    inputs = {}
+
+    def pool(x, *how):
+        y, winner = original(x, *how)
+        inputs[id(winner)] = x, winner  # the learner's function wants x itself
+        return y, winner
+
+    def pool_backward(g, winner, x_shape, kernel, stride, padding, dilation):
+        x, _ = inputs.pop(id(winner))
+        size, step = kernel[0], stride[0]
+        long = [max(n, (m - 1) * step + size) for n, m in zip(x_shape[2:], g.shape[2:], strict=True)]
+        padded = np.full((*x_shape[:2], *long), -np.inf, x.dtype)
+        padded[:, :, : x_shape[2], : x_shape[3]] = x
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(2, 3))[:, :, ::step, ::step]
+        shares = max_backward(g, windows[:, :, : g.shape[2], : g.shape[3]], (4, 5))
+        dx = np.zeros_like(padded)
+        for i, j in np.ndindex(size, size):
+            dx[:, :, i : i + step * g.shape[2] : step, j : j + step * g.shape[3] : step] += shares[..., i, j]
+        return dx[:, :, : x_shape[2], : x_shape[3]]
+
+    original = cpu.max_pool2d
+    return [
+        (tinynet, "cross_entropy", mean_loss),
+        (cpu, "max_pool2d", pool),
+        (cpu, "max_pool2d_backward", pool_backward),
+    ]
