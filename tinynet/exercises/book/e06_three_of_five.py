@@ -134,13 +134,13 @@ def _(mean_square_backward, rng):
 
 
 exercise.mistake(
-    "the division with b = 1 cannot tell b from its square; is the slope of 1 / b the same for b = 2 as -1 / b?",
+    "with b = 1 nobody can tell b from its square; what is the slope of 1 / b at b = 2?",
     "-dy * a / b**2",
     "-dy * a / b",
 )
 exercise.mistake("1 / b falls where b grows: db has a minus", "-dy * a / b**2", "dy * a / b**2")
 exercise.mistake(
-    "with dy = 1 one does not see whether dy is there; look at both branches of the leaky ReLU",
+    "with dy = 1 nobody can see whether dy is there; look at both branches of the leaky ReLU",
     "np.where(x > 0, dy, slope * dy)",
     "np.where(x > 0, dy, slope)",
 )
@@ -148,7 +148,7 @@ exercise.mistake(
     "the slope of the leaky ReLU is a constant where x is negative; x is not part of it", "slope * dy)", "slope * dy * x)"
 )
 exercise.mistake(
-    "with a row one does not see how the mean counts; len(x) is the number of rows, and the mean divides by something else",
+    "len(x) is how many rows there are; what does the mean of a table divide by?",
     "2 * x / x.size",
     "2 * x / len(x)",
 )
@@ -157,8 +157,9 @@ exercise.mistake("the sigmoid was right: its slope is y (1 - y), which is y - y^
 exercise.mistake("the power was right: x^n has the slope n x^(n - 1)", "n * dy * x ** (n - 1)", "dy * x ** (n - 1)")
 
 exercise.hints(
-    "Three checks fail; the comparisons above show which. Look at the numbers: which entries are wrong, and how far "
-    "off are they?",
+    "Each bug fails one of the checks. Look at the numbers there: which entries are wrong, by what factor, and what is "
+    "special "
+    "about the entries that are right?",
     "What is the slope of 1 / b? Is dy in both branches of the leaky ReLU? The mean of a table of 3 rows and 4 "
     "columns: by how "
     "much does it divide?",

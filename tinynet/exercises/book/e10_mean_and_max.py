@@ -97,6 +97,11 @@ exercise.mistake(
     "(1 / x.size)",
 )
 exercise.mistake(
+    "len(x) is the length of the first axis; the mean divides by how many numbers go into one result",
+    "(dy.size / x.size)",
+    "(1 / len(x))",
+)
+exercise.mistake(
     "dy lacks the axis of the mean, and NumPy aligns it at the wrong end; put the axis back with np.expand_dims(dy, axis)",
     "spread = np.expand_dims(dy, axis) + np",
     "spread = dy + np",
