@@ -53,13 +53,13 @@ def _(mean_backward, rng):
 
 @exercise.check("mean: a square array, where a wrong shape goes unnoticed")
 def _(mean_backward, rng):
-    judge(mean_backward, np.mean, rng.normal(size=(3, 3)), 1, rng)
+    judge(mean_backward, np.mean, rng.normal(size=(2, 2)), 1, rng)
 
 
 @exercise.check("mean: an axis in the middle, and two at once")
 def _(mean_backward, rng):
-    for axis in (-2, (0, 2)):
-        judge(mean_backward, np.mean, rng.normal(size=(2, 3, 2)), axis, rng)
+    judge(mean_backward, np.mean, rng.normal(size=(2, 3, 1)), -2, rng)
+    judge(mean_backward, np.mean, rng.normal(size=(2, 3, 2)), (0, 2), rng)
 
 
 @exercise.check("max: two rows by hand")
@@ -70,13 +70,13 @@ def _(max_backward, rng):
 
 @exercise.check("max: a square array, where a wrong shape goes unnoticed")
 def _(max_backward, rng):
-    judge(max_backward, np.max, distinct(rng, 3, 3), 1, rng)
+    judge(max_backward, np.max, distinct(rng, 2, 2), 1, rng)
 
 
 @exercise.check("max: an axis in the middle, and two at once")
 def _(max_backward, rng):
-    for axis in (-2, (0, 2)):
-        judge(max_backward, np.max, distinct(rng, 2, 3, 2), axis, rng)
+    judge(max_backward, np.max, distinct(rng, 2, 3, 1), -2, rng)
+    judge(max_backward, np.max, distinct(rng, 2, 3, 2), (0, 2), rng)
 
 
 @exercise.check("max: equally large numbers share")
