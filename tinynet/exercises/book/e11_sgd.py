@@ -95,10 +95,10 @@ exercise.hints(
 def by_the_optimiser(w, v, g, lr, momentum=0.9, weight_decay=0.0005):
     parameter = tensor(w, requires_grad=True)
     optimizer = SGD([parameter], lr, momentum, weight_decay)
-    optimizer.velocity[id(parameter)][...] = v
+    optimizer.velocity(parameter)[...] = v
     parameter.grad = g
     optimizer.step()
-    return parameter.data, optimizer.velocity[id(parameter)]
+    return parameter.data, optimizer.velocity(parameter)
 
 
 exercise.library(sgd_step=by_the_optimiser)
