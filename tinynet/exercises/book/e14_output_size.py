@@ -126,6 +126,11 @@ exercise.mistake(
     "int((size + 2 * padding - kernel) / stride) + 1",
 )
 exercise.mistake(
+    "there is no half window: / gives what is left over as a part of a step, // drops it",
+    "(size + 2 * padding - kernel) // stride + 1",
+    "(size + 2 * padding - kernel) / stride + 1",
+)
+exercise.mistake(
     "this rounds up: a window that hangs over the edge is none, so what is left over is dropped",
     "(size + 2 * padding - kernel) // stride + 1",
     "-(-(size + 2 * padding - kernel) // stride) + 1",

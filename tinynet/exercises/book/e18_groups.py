@@ -99,7 +99,7 @@ def _(grouped_conv, rng):
 def _(full_kernels, rng):
     weight = np.array([10.0, 1.0, 20.0, 2.0]).reshape(2, 2, 1, 1)
     right = np.array([[10.0, 1.0, 0.0, 0.0], [0.0, 0.0, 20.0, 2.0]])
-    expect(full_kernels(weight, 2), right.reshape(2, 4, 1, 1), "the full kernels of [10 1] and [20 2]")
+    expect(full_kernels(weight, 2), right.reshape(2, 4, 1, 1), "full_kernels of [10 1] and [20 2]")
 
 
 @exercise.check("full_kernels: a plain convolution with them computes the same, for two and three groups")
@@ -133,7 +133,12 @@ exercise.mistake(
     "sum(conv(maps, w, b, stride, padding) for maps, w, b in parts)",
 )
 exercise.mistake(
-    "all groups use the kernels of the first group; the kernels are cut into groups, too",
+    "every group of maps meets all kernels, which gives too many outputs; the kernels and biases are cut into groups, too",
+    "np.split(weight, groups), np.split(bias, groups)",
+    "[weight] * groups, [bias] * groups",
+)
+exercise.mistake(
+    "all groups use the kernels of the first group; each has its own part of them",
     "np.split(weight, groups)",
     "[weight[: len(weight) // groups]] * groups",
 )

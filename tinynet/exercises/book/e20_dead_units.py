@@ -36,14 +36,14 @@ def dead_units(y):
 def _(zero_fraction, rng):
     units, maps = zero_fraction(np.array([[0.0, 1.0, 0.0], [2.0, 0.0, 0.0]])), np.ones((2, 5, 3, 4))
     maps[1, 2:4] = 0
-    expect(units, 4 / 6, "the zeros among [[0 1 0] [2 0 0]]")
-    expect(zero_fraction(maps), 24 / 120, "the zeros in 2x5 maps of 3x4, two of them dark")
+    expect(units, 4 / 6, "zero_fraction of [[0 1 0] [2 0 0]]")
+    expect(zero_fraction(maps), 24 / 120, "zero_fraction of 2x5 maps of 3x4, two of them dark")
 
 
 @exercise.check("dead_units: two images, three units by hand")
 def _(dead_units, rng):
     y = np.array([[0.0, 1.0, 0.0], [2.0, 0.0, 0.0]])
-    expect(dead_units(y), [False, False, True], "the dead among [[0 1 0] [2 0 0]], one image a row")
+    expect(dead_units(y), [False, False, True], "dead_units of [[0 1 0] [2 0 0]], one image a row")
 
 
 @exercise.check("dead_units: maps that fire in one image only, at one place only")
@@ -55,7 +55,7 @@ def _(dead_units, rng):
     expect(
         dead_units(y),
         [False, False, False, True, True, False],
-        "the dead among maps of which only numbers 3 and 4 never fire",
+        "dead_units of maps of which only numbers 3 and 4 never fire",
     )
 
 
@@ -63,7 +63,7 @@ def _(dead_units, rng):
 def _(dead_units, rng):
     y = np.zeros((2, 3))
     y[:, 1] = 1e-12
-    expect(dead_units(y), [True, False, True], "the dead where unit 1 says 1e-12 and the others nothing")
+    expect(dead_units(y), [True, False, True], "dead_units where unit 1 says 1e-12 and the others nothing")
 
 
 @exercise.check("dead_units: the weights of these units, and of no others, get no gradient")
@@ -72,12 +72,17 @@ def _(dead_units, rng):
     bias = np.where(np.arange(10) % 3 == 1, -50.0, 0.5)
     y = np.maximum(x @ weight + bias, 0)
     dw = x.T @ (dy * (y > 0))
-    expect(dead_units(y), (dw == 0).all(axis=0), "the units whose weights get no gradient from eight images")
+    expect(dead_units(y), (dw == 0).all(axis=0), "dead_units for eight images and ten units")
 
 
 exercise.mistake("this is the part that fires; asked is the part that is 0", "(y == 0).mean()", "(y > 0).mean()")
 exercise.mistake(
     "this is how many activities are 0; asked is which part of them, from 0 to 1", "(y == 0).mean()", "(y == 0).sum()"
+)
+exercise.mistake(
+    "the zeros are divided by the number of images; divide by the number of all activities, or take the mean",
+    "(y == 0).mean()",
+    "(y == 0).sum() / len(y)",
 )
 exercise.mistake(
     "0 for some image is no death: a unit is dead if it is 0 for all of them, so all() and not any()",

@@ -101,7 +101,7 @@ def _(pool_size, rng):
 @exercise.check("max_pool: six pixels by hand")
 def _(max_pool, rng):
     x = np.array([-1.0, -5.0, -2.0, -6.0, -7.0, -4.0]).reshape(1, 1, 6, 1) + np.zeros(3)
-    expect(max_pool(x, 3, 2).ravel(), [-1.0, -2.0, -4.0], "the maxima of [-1 -5 -2 -6 -7 -4], windows of 3, 2 apart")
+    expect(max_pool(x, 3, 2).ravel(), [-1.0, -2.0, -4.0], "max_pool of [-1 -5 -2 -6 -7 -4], windows of 3, 2 apart")
 
 
 @exercise.check("max_pool: 3x3 windows, 2 apart, on 6x8 pixels below zero")
@@ -134,6 +134,11 @@ exercise.mistake(
     "and",
 )
 exercise.mistake("the first window is not counted: it needs no step", "return steps + 1", "return steps")
+exercise.mistake(
+    "this is the largest of all images and maps; each has its own, so take the maximum over axes 2 and 3",
+    ".max(axis=(2, 3))",
+    ".max()",
+)
 exercise.mistake(
     "what is missing at the edge counts as 0, and 0 beats a negative pixel; only pixels that exist take part",
     "    for i in range(oh):",

@@ -30,7 +30,7 @@ def colour_axes(pixels):
     """The axes of a cloud of colours. pixels: (M, 3).
 
     Returns the standard deviations (3,), largest first, and the axes (3, 3): row i is the unit vector of number i, with
-    either sign. The covariance is a mean over all M pixels.
+    either sign. The covariance is a mean over all M pixels; np.cov divides by M - 1 unless it is told bias=True.
     """
     centred = pixels - pixels.mean(axis=0)
     variances, vectors = np.linalg.eigh(centred.T @ centred / len(pixels))
@@ -54,7 +54,7 @@ def judge(result, stdevs, axes):
     require(
         isinstance(result, tuple) and len(result) == 2, "colour_axes is to return a pair: the standard deviations, the axes"
     )
-    expect(result[0], stdevs, "the standard deviations", rtol=1e-6)  # tinynet's are float32
+    expect(result[0], stdevs, "stdevs", rtol=1e-6)  # tinynet's are float32
     expect(np.shape(result[1]), (3, 3), "the shape of the axes")
     # The product of two unit vectors is 1 or -1 if they are the same axis, and 0 if they are at right angles.
     expect(np.abs(result[1] @ axes.T), np.eye(3), "the products of your axes with the right ones, signs aside", atol=1e-6)
@@ -106,6 +106,11 @@ exercise.mistake(
     "these are the variances, squared grey levels; the standard deviations are their square roots",
     "np.sqrt(variances[::-1])",
     "variances[::-1]",
+)
+exercise.mistake(
+    "this is what eigh gives, as it gives it: variances, not their roots, the smallest first, and axes as columns",
+    "np.sqrt(variances[::-1]), vectors.T[::-1]",
+    "variances, vectors",
 )
 exercise.mistake(
     "the mean is not subtracted: the first axis then points from black to the mean colour",

@@ -73,20 +73,20 @@ def _(ten_crops, rng):
     centre, mirror = image[:, 1:6, 1:6], np.flip(image, axis=2)
     right = [image[:, :5, :5], image[:, :5, 3:], centre, image[:, 3:, :5], image[:, 3:, 3:]]
     right += [mirror[:, :5, 3:], mirror[:, :5, :5], np.flip(centre, axis=2), mirror[:, 3:, 3:], mirror[:, 3:, :5]]
-    expect(ten_crops(image, 5), np.stack(right), "the windows")
+    expect(ten_crops(image, 5), np.stack(right), "ten_crops")
 
 
 @exercise.check("average_prediction: two opinions by hand")
 def _(average_prediction, rng):
     logits = np.log([[0.9, 0.1]] * 5 + [[0.5, 0.5]] * 5)
-    expect(average_prediction(logits), [0.7, 0.3], "the mean of five looks with 0.9, 0.1 and five with 0.5, 0.5")
+    expect(average_prediction(logits), [0.7, 0.3], "average_prediction of five looks with 0.9, 0.1 and five with 0.5, 0.5")
 
 
 @exercise.check("average_prediction: one look that is very sure does not outvote nine")
 def _(average_prediction, rng):
     logits = np.log([[0.6, 0.4, 1e-3]] * 9 + [[1e-9, 1e-9, 1.0]])
     p = average_prediction(logits)
-    expect(p, np.mean(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), axis=0), "the probabilities")
+    expect(p, np.mean(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), axis=0), "average_prediction")
     require(np.argmax(p) == 0, "nine of ten looks say class 0")
 
 
@@ -94,7 +94,7 @@ def _(average_prediction, rng):
 def _(average_prediction, rng):
     logits = 3 * rng.normal(size=(10, 7))
     odds = np.exp(logits)
-    expect(average_prediction(logits), (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0), "the probabilities")
+    expect(average_prediction(logits), (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0), "average_prediction")
 
 
 exercise.mistake(
