@@ -107,7 +107,9 @@ def _(full_kernels, rng):
     for groups in (2, 3):
         x, weight, bias = layer(rng, (1, 2 * groups, 4, 5), (3 * groups, 2, 3, 2))
         full = full_kernels(weight, groups)
-        expect(np.shape(full), (3 * groups, 2 * groups, 3, 2), "the shape of the full kernels")
+        shape = 3 * groups, 2 * groups, 3, 2
+        if np.shape(full) != shape:
+            expect(full, np.zeros(shape), f"full_kernels of {weight.shape} with {groups} groups")
         expect(conv(x, full, bias, 1, 1), oracle(x, weight, bias, 1, 1, groups), "y with the full kernels")
 
 

@@ -32,18 +32,18 @@ def dead_units(y):
     return (y == 0).all(axis=(0, *range(2, y.ndim)))
 
 
-@exercise.check("zero_fraction: six numbers by hand, and maps")
+@exercise.check("zero_fraction: eight numbers by hand, and maps")
 def _(zero_fraction, rng):
-    units, maps = zero_fraction(np.array([[0.0, 1.0, 0.0], [2.0, 0.0, 0.0]])), np.ones((2, 5, 3, 4))
+    units, maps = zero_fraction(np.array([[0.0, 1.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0]])), np.ones((2, 5, 3, 4))
     maps[1, 2:4] = 0
-    expect(units, 4 / 6, "zero_fraction of [[0 1 0] [2 0 0]]")
+    expect(units, 6 / 8, "zero_fraction of [[0 1 0 0] [2 0 0 0]]")
     expect(zero_fraction(maps), 24 / 120, "zero_fraction of 2x5 maps of 3x4, two of them dark")
 
 
-@exercise.check("dead_units: two images, three units by hand")
+@exercise.check("dead_units: two images, four units by hand")
 def _(dead_units, rng):
-    y = np.array([[0.0, 1.0, 0.0], [2.0, 0.0, 0.0]])
-    expect(dead_units(y), [False, False, True], "dead_units of [[0 1 0] [2 0 0]], one image a row")
+    y = np.array([[0.0, 1.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0]])
+    expect(dead_units(y), [False, False, True, True], "dead_units of [[0 1 0 0] [2 0 0 0]], one image a row")
 
 
 @exercise.check("dead_units: maps that fire in one image only, at one place only")

@@ -36,11 +36,11 @@ def judge(lrn, x, *constants):
     expect(lrn(x, *constants), reference.local_response_norm(x, *constants)[0], "y")
 
 
-@exercise.check("three maps of one pixel by hand")
+@exercise.check("four maps of one pixel by hand")
 def _(lrn, rng):
-    x = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
+    x = np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 4, 1, 1)
     y = lrn(x, 3, 1.0, 1.0, 1.0)
-    expect(y, np.array([1 / 6, 2 / 15, 3 / 14]).reshape(1, 3, 1, 1), "y for maps 1 2 3, n = 3 and all constants 1")
+    expect(y, np.array([1 / 6, 2 / 15, 3 / 30, 4 / 26]).reshape(1, 4, 1, 1), "y for maps 1 2 3 4, n = 3 and all constants 1")
 
 
 @exercise.check("seven maps, windows of three, alpha 0.5")

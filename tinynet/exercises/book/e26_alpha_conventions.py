@@ -84,6 +84,9 @@ def judge(framework, keys, answer, rng):
             all(isinstance(v, (int, float, np.number)) for v in (*constants.values(), factor)),
             f"for {what} you gave {constants} and {factor}; expected numbers",
         )
+        width = constants[keys[0]]
+        whole = isinstance(width, (int, np.integer)) and width >= 1
+        require(whole, f"for {what} you gave {keys[0]}={width}; it counts maps, so it is a whole number from 1")
         x = rng.normal(size=(2, 7, 2, 3)) * (100 if constants is given["the paper's constants"][0] else 1)
         y = reference.local_response_norm(x, *CONSTANTS[what])[0]
         said = ", ".join(f"{name}={value:.6g}" for name, value in constants.items())
@@ -104,7 +107,7 @@ def _(for_tensorflow, rng):
 def _(for_caffe, rng):
     def pair(*constants):
         result = for_caffe(*constants)
-        good = isinstance(result, tuple) and len(result) == 2
+        good = isinstance(result, (tuple, list)) and len(result) == 2
         require(
             good,
             f"for_caffe returned {'None' if result is None else f'a {type(result).__name__}'}; expected a dict and a number",
@@ -128,6 +131,11 @@ exercise.mistake(
     "depth_radius is not n: it counts the maps on one side, without the one in the middle",
     "depth_radius=n // 2",
     "depth_radius=n",
+)
+exercise.mistake(
+    "depth_radius counts maps, and n is odd: half of n without the one in the middle is n // 2",
+    "depth_radius=n // 2",
+    "depth_radius=n / 2",
 )
 exercise.mistake(
     "TensorFlow does not divide alpha by the window, so it gets the paper's alpha as it is",

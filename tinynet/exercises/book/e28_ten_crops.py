@@ -60,11 +60,12 @@ def _(ten_crops, rng):
     image = np.arange(16.0).reshape(4, 4) + np.array([0.0, 100.0, 200.0])[:, None, None]
     red = [[0, 1, 4, 5], [2, 3, 6, 7], [5, 6, 9, 10], [8, 9, 12, 13], [10, 11, 14, 15]]
     red += [[b, a, d, c] for a, b, c, d in red]
+    right = np.array(red, float).reshape(10, 1, 2, 2) + np.array([0.0, 100.0, 200.0])[:, None, None]
     crops = ten_crops(image, 2)
-    expect(np.shape(crops), (10, 3, 2, 2), "the shape of the result")
-    for name, window, right in zip(NAMES, crops, red, strict=True):
-        expect(window[0].ravel(), np.array(right, float), f"the red pixels of the window {name}")
-    expect(crops[:, 1:] - crops[:, :1], np.full((10, 2, 2, 2), 100.0) * [[[1.0]], [[2.0]]], "green and blue, less red")
+    if np.shape(crops) != right.shape:
+        expect(crops, right, "ten_crops")
+    for name, theirs, ours in zip(NAMES, crops, right, strict=True):
+        expect(theirs, ours, f"the window {name}")
 
 
 @exercise.check("ten_crops: 5x5 windows of an 8x8 picture, whose centre is not in the middle")
