@@ -9,9 +9,9 @@ j s - left. Where an index points outside of the image, x counts as 0. Each side
 AlexNet needs that: its 224 pixels get 3 zeros below and 3 on the right, none above and none on the left (e14). The zeros
 below and on the right are not in the formula; they only decide how many windows there are.
 
-Seven loops around one multiplication are a right answer, and fast enough for the checks. For AlexNet's first layer, with 105
-million multiplications an image, you would let NumPy do some of the loops at once. Two can stay: over the places of the
-window, 55 x 55, or over the elements of the kernel, 11 x 11. Which?
+Seven loops around one multiplication are a right answer, and fast enough for the checks, though not for `try`. AlexNet's
+first layer needs 105 million multiplications an image; so let NumPy do some of the loops at once. Two can stay: over the
+places of the window, 55 x 55, or over the elements of the kernel, 11 x 11. Which?
 """
 
 import numpy as np

@@ -17,7 +17,10 @@ import numpy as np
 
 from tinynet.exercises.checks import expect, require
 from tinynet.exercises.exercise import Exercise
+from tinynet.kernels import cpu
+from tinynet.ops.activations import relu
 from tinynet.ops.convolution import conv2d
+from tinynet.ops.shaping import concat
 from tinynet.tensor import tensor
 
 exercise = Exercise(chapter=5, minutes=20, difficulty=2, after=["e15_im2col"], compare="tinynet/kernels/cpu.py")
@@ -191,3 +194,26 @@ exercise.library(
     ).numpy(),
     full_kernels=by_impulses,
 )
+
+
+@exercise.takes_the_place
+def _(grouped_conv, full_kernels):
+    # Layer 4 of both towers at once, as one convolution in two groups. The import is here because it takes a while.
+    from alexnet import AlexNet, Tower
+
+    def each(model, layer, halves):
+        if layer is not Tower.layer4:
+            return original_each(model, layer, halves)
+        layers = [tower.conv4 for tower in model.towers]
+        weight, bias = concat([conv4.weight for conv4 in layers]), concat([conv4.bias for conv4 in layers])
+        y = relu(conv2d(concat(halves, axis=1), weight, bias, padding=1, groups=2))
+        return [y[:, : y.shape[1] // 2], y[:, y.shape[1] // 2 :]]
+
+    def conv(x, weight, bias, stride, padding, dilation, groups):
+        if groups == 1:
+            return original_conv(x, weight, bias, stride, padding, dilation, groups)
+        bias = np.zeros(len(weight), x.dtype) if bias is None else bias
+        return grouped_conv(x, weight, bias, stride[0], padding[0], groups)
+
+    original_each, original_conv = AlexNet.each, cpu.conv2d
+    return [(AlexNet, "each", each), (cpu, "conv2d", conv)]
