@@ -30,7 +30,7 @@ exercise = Exercise(
 def one_winner_each(backward):
     """True if `backward` gives all of a window's gradient to exactly one of its largest pixels; False otherwise.
 
-    backward: called as backward(dy, x, size, stride), as in e21; gives dx. x: floats (N, C, H, W), dy: (N, C, OH, OW).
+    backward: called as backward(dy, x, size, stride), gives dx, as in e21. x: floats (N, C, H, W), dy: (N, C, OH, OW).
     """
     rng = np.random.default_rng(0)
     ties = rng.integers(-2, 0, (5, 5)).astype(float)  # only -2 and -1
@@ -206,7 +206,7 @@ def _(backward):
 exercise.hints(
     "Give a gradient to one window only: dy is 0 except for one number. What must dx look like then, for each of these "
     "windows?",
-    "One entry of dx is not 0; it lies in the window, is the whole number, and stands at one of the window's largest "
+    "One entry of dx is not 0; it lies in the window, is all of the gradient, and stands at one of the window's largest "
     "pixels. For ties, draw x from the numbers -2 and -1: there are equal ones in every window, and none is above 0.",
     "To see `=` for `+=`, two windows must choose the same pixel: 3x3 windows, 2 apart, on 5x5 pixels all have the "
     "middle one. Make it the largest in a second x.",

@@ -1,4 +1,4 @@
-"""Whose alpha is it?
+"""One alpha, four conventions.
 
 Copy the paper's constants into another framework, and local response normalisation runs without a complaint and computes
 something else. With S for the sum of the squares in the window of n maps, the functions below compute x divided by the

@@ -9,11 +9,13 @@ with the standard deviations s_1, s_2, s_3 of the pixels along them. A picture g
 added to each of its pixels, where a_1, a_2, a_3 are drawn from a normal distribution with mean 0 and standard deviation
 0.1.
 
-NumPy finds the axes: for a symmetric matrix, np.linalg.eigh gives numbers, smallest first, and unit vectors, which are the
-columns of its second result. For the covariance matrix of the pixels, (3, 3), the vectors are the axes and the numbers the
-variances along them, called eigenvalues. Here the text of the paper has a slip: it multiplies a_i by the eigenvalue.
-For ImageNet the first is about 14 800, and a tenth of that makes any picture black or white. The code that was run uses the
-square roots, for ImageNet 121.8, 37.1 and 19.7.
+NumPy finds the axes. Subtract from red, green and blue their means; then entry (i, j) of the covariance matrix, (3, 3), is
+the mean of colour i times colour j over all pixels. np.linalg.eigh of that gives the variances along the axes, smallest
+first, and the axes, which are the columns of its second result.
+
+These variances are called eigenvalues, and here the text of the paper has a slip: it multiplies a_i by the eigenvalue. For
+ImageNet the first is about 14 800, and a tenth of that makes any picture black or white. The code that was run uses the
+square roots, the standard deviations: for ImageNet 121.8, 37.1 and 19.7.
 """
 
 import numpy as np
