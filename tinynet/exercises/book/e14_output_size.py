@@ -1,8 +1,8 @@
 """How many windows fit.
 
 A kernel walks along the image in steps of `stride` pixels, and every place where it stops gives one pixel of the output.
-Before that, `padding` zeros are put on both ends. Only windows that are full count, zeros included; pixels that are left over
-at the end are never looked at. Along one axis:
+Before that, `padding` zeros are put on both ends. Only windows that are full count, zeros included; pixels that are left
+over at the end are never looked at. Along one axis:
 
     size 8, kernel 3, stride 2, padding 0        0 1 2 3 4 5 6 7
                                                  |---|
