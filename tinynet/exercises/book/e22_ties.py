@@ -116,9 +116,7 @@ WRONG = {
     "shares it among the largest": pooling(shared),
     "gives it to the upper left pixel, whether that is one of the largest or not": pooling(corner),
     "starts its search for the largest at 0, and finds none where all are below": pooling(positive),
-    "has `=` where `+=` is needed, so that of several windows with one winner only the last one counts": pooling(
-        first, True
-    ),
+    "has `=` where `+=` is needed: of the windows with one winner only the last counts": pooling(first, True),
 }
 
 

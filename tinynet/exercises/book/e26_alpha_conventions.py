@@ -70,14 +70,18 @@ def for_caffe(n, alpha, beta, k):
     return dict(local_size=n, alpha=alpha * n / k, beta=beta), k**-beta
 
 
-CONSTANTS = {"the paper's constants": (5, 1e-4, 0.75, 2.0), "n = 3, alpha = 0.5, beta = 0.6, k = 1.3": (3, 0.5, 0.6, 1.3)}
+# What they are called, the constants, and how large the activities are to be for all of them to count.
+CASES = [
+    ("the paper's constants", (5, 1e-4, 0.75, 2.0), 100),
+    ("n = 3, alpha = 0.5, beta = 0.6, k = 1.3", (3, 0.5, 0.6, 1.3), 1),
+]
 
 
 def judge(framework, keys, answer, rng):
     """The framework's function with the learner's constants, against the paper's formula."""
-    given = {what: answer(*constants) for what, constants in CONSTANTS.items()}
-    for what, (constants, factor) in given.items():
-        good = isinstance(constants, dict) and list(sorted(constants)) == sorted(keys)
+    answers = [answer(*ours) for _, ours, _ in CASES]
+    for (what, ours, scale), (constants, factor) in zip(CASES, answers, strict=True):
+        good = isinstance(constants, dict) and constants.keys() == set(keys)
         names = f"the keys {list(constants)}" if isinstance(constants, dict) else f"a {type(constants).__name__}"
         require(good, f"for {what} you gave {names}; expected a dict of {', '.join(keys)}")
         require(
@@ -87,8 +91,8 @@ def judge(framework, keys, answer, rng):
         width = constants[keys[0]]
         whole = isinstance(width, (int, np.integer)) and width >= 1
         require(whole, f"for {what} you gave {keys[0]}={width}; it counts maps, so it is a whole number from 1")
-        x = rng.normal(size=(2, 7, 2, 3)) * (100 if constants is given["the paper's constants"][0] else 1)
-        y = reference.local_response_norm(x, *CONSTANTS[what])[0]
+        x = scale * rng.normal(size=(2, 7, 2, 3))
+        y = reference.local_response_norm(x, *ours)[0]
         said = ", ".join(f"{name}={value:.6g}" for name, value in constants.items())
         expect(factor * framework(x, **constants), y, f"with {said} for {what}, y")
 
@@ -107,11 +111,9 @@ def _(for_tensorflow, rng):
 def _(for_caffe, rng):
     def pair(*constants):
         result = for_caffe(*constants)
+        kind = "None" if result is None else f"a {type(result).__name__}"
         good = isinstance(result, (tuple, list)) and len(result) == 2
-        require(
-            good,
-            f"for_caffe returned {'None' if result is None else f'a {type(result).__name__}'}; expected a dict and a number",
-        )
+        require(good, f"for_caffe returned {kind}; expected a dict and a number")
         return result
 
     judge(caffe_lrn, ("local_size", "alpha", "beta"), pair, rng)
