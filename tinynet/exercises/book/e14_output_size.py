@@ -17,7 +17,7 @@ until the window is full. How many columns of zeros are that?
 
 from tinynet.exercises.checks import expect
 from tinynet.exercises.exercise import Exercise
-from tinynet.kernels import cpu
+from tinynet.kernels import convolution
 from tinynet.ops import windows
 
 exercise = Exercise(chapter=5, minutes=15, difficulty=2, compare="tinynet/ops/windows.py")
@@ -196,4 +196,4 @@ def _(map_size, missing_zeros):
     def counts(size, kernel, stride, dilation):
         return tuple(map_size(n, k, s, 0) for n, k, s in zip(size, kernel, stride, strict=True))
 
-    return [(cpu, "window_counts", counts)]
+    return [(convolution, "window_counts", counts)]
