@@ -162,13 +162,15 @@ exercise.hints(
 
 
 def seen_by_the_library(layers, i):
-    """From a gradient: convolve a long row of pixels, and see where one output's gradient is not 0.
+    """From a gradient: convolve a long row of pixels, and see where that of one output is not 0.
 
-    The row goes on to the left of pixel 0 by so many pixels that no window reaches beyond it.
+    The row begins so far to the left of pixel 0 that no window needs zeros.
     """
-    step = int(np.prod([stride for _, stride, _ in layers]))
-    beyond = 40  # units of the last layer
-    first = -beyond * step - sum(zeros * stride_below for zeros, stride_below in _zeros_in_pixels(layers))
+    beyond, step, first = 40, 1, 0
+    for _, stride, zeros in layers:
+        first -= zeros * step
+        step *= stride
+    first -= beyond * step
     row = tensor(np.zeros((1, 1, 1, 4 * beyond * step)), requires_grad=True)
     x = row
     for window, stride, _ in layers:
@@ -176,13 +178,6 @@ def seen_by_the_library(layers, i):
     x[0, 0, 0, beyond + i].backward()
     pixels = np.flatnonzero(row.grad) + first
     return int(pixels[0]), int(pixels[-1])
-
-
-def _zeros_in_pixels(layers):
-    step = 1
-    for _, stride, zeros in layers:
-        yield zeros, step
-        step *= stride
 
 
 def field_by_the_library(layers):
