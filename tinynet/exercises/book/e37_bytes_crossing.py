@@ -12,6 +12,8 @@ step sends the gradients of ALL its parameters to the other. That costs the same
 less?
 """
 
+from itertools import count
+
 import numpy as np
 
 from tinynet.devices.cpu import CPU
@@ -58,15 +60,18 @@ def cut_the_batch_from(layers, parameters):
     return 2 * parameters // bytes_per_step(layers, 1, 1) + 1
 
 
+TRAVELS = {"own": 0, "both": 4, "first": 2}  # how often a tower's numbers do, forward and backward
+
+
 def drawn(rng):
-    readers = ["own", "both", "first", "both", "own"]
-    return [(f"layer{i}", int(rng.integers(2, 50)), reader) for i, reader in enumerate(rng.permutation(readers).tolist())]
+    readers = rng.permutation(["own", "both", "first", "both", "own"]).tolist()
+    return [(f"layer{i}", int(rng.integers(2, 50)), reader) for i, reader in enumerate(readers)]
 
 
 @exercise.check("one layer by hand")
 def _(bytes_per_step, rng):
     for reader, right in (("own", 0), ("both", 480), ("first", 240)):
-        what = f"bytes for a layer of 10 numbers a tower, read by {reader!r}, 3 pictures, 4 bytes a number:"
+        what = f"bytes for a layer of 10 numbers a tower, read by {reader!r}, 3 pictures, 4 bytes a number"
         expect(bytes_per_step([("layer", 10, reader)], 3, 4), right, what, rtol=0)
 
 
@@ -74,37 +79,24 @@ def _(bytes_per_step, rng):
 def _(bytes_per_step, rng):
     for size in (4, 8):
         layers, batch = drawn(rng), int(rng.integers(3, 20))
-        ways = dict(own=0, both=4, first=2)
-        right = sum(numbers * size * ways[reader] for _, numbers, reader in layers for _ in range(batch))
-        expect(
-            bytes_per_step(layers, batch, size),
-            right,
-            f"bytes for {layers}, {batch} pictures, {size} bytes a number:",
-            rtol=0,
-        )
+        right = sum(numbers * size * TRAVELS[reader] for _, numbers, reader in layers for _ in range(batch))
+        what = f"bytes for {layers}, {batch} pictures, {size} bytes a number"
+        expect(bytes_per_step(layers, batch, size), right, what, rtol=0)
 
 
 @exercise.check("AlexNet")
 def _(bytes_per_step, rng):
-    expect(bytes_per_step(alexnet(), 128), 60_030_976, "bytes for AlexNet, 128 pictures:", rtol=0)
+    expect(bytes_per_step(alexnet(), 128), 60_030_976, "bytes for AlexNet, 128 pictures", rtol=0)
 
 
 @exercise.check("when to cut the batch")
 def _(cut_the_batch_from, rng):
-    expect(
-        cut_the_batch_from([("layer", 10, "both")], 100),
-        6,
-        "the batch for 10 numbers that both read and 100 parameters",
-        rtol=0,
-    )
+    what = "the batch for 100 parameters and one layer of 10 numbers that both read"
+    expect(cut_the_batch_from([("layer", 10, "both")], 100), 6, what, rtol=0)
     layers, parameters = drawn(rng), int(rng.integers(1000, 5000))
-    batch = 1
-    while (
-        sum(4 * batch * n if reader == "both" else 2 * batch * n * (reader == "first") for _, n, reader in layers)
-        <= 2 * parameters
-    ):
-        batch += 1
-    expect(cut_the_batch_from(layers, parameters), batch, f"the batch for {layers} and {parameters} parameters", rtol=0)
+    picture = sum(numbers * TRAVELS[reader] for _, numbers, reader in layers)
+    right = next(batch for batch in count(1) if batch * picture > 2 * parameters)
+    expect(cut_the_batch_from(layers, parameters), right, f"the batch for {parameters} parameters and {layers}", rtol=0)
     expect(cut_the_batch_from(alexnet(), 60_965_224), 1040, "the batch for AlexNet and its 60 965 224 parameters", rtol=0)
 
 
