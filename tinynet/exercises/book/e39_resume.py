@@ -57,8 +57,8 @@ class Run:
         return loss
 
     def end_epoch(self):
-        """Lower the learning rate if this epoch was not better than the best, and shuffle for the next."""
-        if self.total > 0.95 * self.best:
+        """Lower the learning rate if this epoch was not a fifth better than the best, and shuffle for the next."""
+        if self.total > 0.8 * self.best:
             self.lr /= 10
         self.best = min(self.best, self.total)
         self.order = self.rng.permutation(len(self.x))
