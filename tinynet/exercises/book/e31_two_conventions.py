@@ -1,4 +1,4 @@
-"""Dropout in the paper's way and in everybody's, and how to go from one to the other.
+"""Dropout in the paper's way and in everybody's.
 
 The paper does not enlarge what dropout leaves over. Its next layer therefore meets sums that are larger at test time than
 while training, and so every output is multiplied by 1 - p then ("by 0.5", section 4.2). Frameworks of today enlarge while
@@ -16,7 +16,8 @@ too.)
 
 import numpy as np
 
-from tinynet.exercises.checks import by_the_tape, expect, require
+from tinynet.exercises.book.pairs import pair
+from tinynet.exercises.checks import by_the_tape, expect
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.arithmetic import linear
 from tinynet.ops.dropout import dropout
@@ -58,12 +59,6 @@ def layer(rng):
     return x, rng.random(x.shape) >= 0.4, rng.normal(size=(4, 6)), rng.normal(size=4), float(rng.uniform(0.15, 0.4))
 
 
-def pair(result):
-    good = isinstance(result, tuple) and len(result) == 2
-    require(result is None or good, f"to_inverted returned a {type(result).__name__}; expected the pair (weight, bias)")
-    return result
-
-
 @exercise.check("the paper's dropout by hand")
 def _(paper_dropout, rng):
     x, mask = np.array([10.0, 20.0, 30.0]), np.array([1.0, 0.0, 1.0])
@@ -75,7 +70,7 @@ def _(paper_dropout, rng):
 def _(to_inverted, rng):
     x, mask, weight, bias, p = layer(rng)
     right = (x * mask) @ weight.T + bias
-    weight, bias = pair(to_inverted(weight, bias, p))
+    weight, bias = pair(to_inverted(weight, bias, p), "the pair (weight, bias)")
     expect(inverted_dropout(x, mask, p, True) @ weight.T + bias, right, f"outputs with inverted dropout, p = {p:.3g}")
 
 
@@ -83,7 +78,7 @@ def _(to_inverted, rng):
 def _(to_inverted, rng):
     x, mask, weight, bias, p = layer(rng)
     right = x * (1 - p) @ weight.T + bias
-    weight, bias = pair(to_inverted(weight, bias, p))
+    weight, bias = pair(to_inverted(weight, bias, p), "the pair (weight, bias)")
     expect(inverted_dropout(x, mask, p, False) @ weight.T + bias, right, f"outputs with inverted dropout, p = {p:.3g}")
 
 

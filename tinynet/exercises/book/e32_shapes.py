@@ -53,14 +53,16 @@ def shapes(layers, shape):
 
 def judge(shapes, layers, shape, right):
     answer = shapes(layers, shape)
+    if answer is None:
+        expect(answer, 0, "what should be a list of shapes")
+    require(isinstance(answer, (list, tuple)), f"shapes returned a {type(answer).__name__}; expected a list")
     require(
-        answer is None or isinstance(answer, (list, tuple)), f"shapes returned a {type(answer).__name__}; expected a list"
+        len(answer) == len(layers), f"{len(answer)} shapes were returned for {len(layers)} layers; expected one behind each"
     )
-    if answer is not None:
-        expect(len(answer), len(layers), "the number of shapes, one behind every layer")
     for i, (kind, *_) in enumerate(layers):
-        before = right[i - 1] if i else shape
-        expect(answer and answer[i], right[i], f"behind layer {i} ({kind}, from {before} numbers): the shape", rtol=0)
+        yours = tuple(answer[i]) if isinstance(answer[i], (list, tuple)) else answer[i]
+        before = " x ".join(map(str, right[i - 1] if i else shape))
+        require(yours == right[i], f"layer {i} ({kind}) makes of {before} numbers the shape {yours}, expected {right[i]}")
 
 
 def positions(side, window, stride, zeros):

@@ -1,4 +1,4 @@
-"""How much of the picture does a unit of conv5 see?
+"""What a unit of conv5 sees of the picture.
 
 A unit of conv1 sees 11 pixels in each direction. A unit of pool1 sees three units of conv1, which start 4 pixels apart and
 overlap; and so on. The deeper the layer, the larger the part of the picture that one of its numbers depends on: that is its
@@ -12,12 +12,13 @@ before the first unit. So there may be pixels with negative numbers, which stand
 
 import numpy as np
 
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.book.pairs import pair
+from tinynet.exercises.checks import expect
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.convolution import conv2d
 from tinynet.tensor import tensor
 
-exercise = Exercise(chapter=11, minutes=20, difficulty=3, after=["e32_shapes"], compare="alexnet.py")
+exercise = Exercise(chapter=11, minutes=20, difficulty=3, after=["e32_shapes"])
 
 
 @exercise.given
@@ -47,22 +48,18 @@ def receptive_field(layers):
     return size, step
 
 
-def pair(result, name):
-    good = isinstance(result, (tuple, list)) and len(result) == 2
-    require(result is None or good, f"{name} returned a {type(result).__name__}; expected a pair of numbers")
-    return result or (None, None)
-
-
 def judge_seen(pixels_seen, layers, i, right):
-    first, last = pair(pixels_seen(layers, i), "pixels_seen")
-    expect(first, right[0], f"the first pixel that unit {i} behind {layers} sees", rtol=0)
-    expect(last, right[1], f"the last pixel that unit {i} behind {layers} sees", rtol=0)
+    first, last = pair(pixels_seen(layers, i), "the pair (first, last)")
+    name = "up_to_conv5()" if layers == up_to_conv5() else layers
+    expect(first, right[0], f"the first pixel that unit {i} behind {name} sees", rtol=0)
+    expect(last, right[1], f"the last pixel that unit {i} behind {name} sees", rtol=0)
 
 
 def judge_field(receptive_field, layers, right):
-    size, step = pair(receptive_field(layers), "receptive_field")
-    expect(size, right[0], f"the size of the field of a unit behind {layers}", rtol=0)
-    expect(step, right[1], f"how far the fields of neighbours behind {layers} are apart", rtol=0)
+    size, step = pair(receptive_field(layers), "the pair (size, step)")
+    name = "up_to_conv5()" if layers == up_to_conv5() else layers
+    expect(size, right[0], f"the size of the field of a unit behind {name}", rtol=0)
+    expect(step, right[1], f"how far the fields of neighbours behind {name} are apart", rtol=0)
 
 
 def spread(layers, i):

@@ -16,7 +16,8 @@ and stay so, those between the towers: write as_one, which gives these weights.
 
 import numpy as np
 
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.book.pairs import pair
+from tinynet.exercises.checks import expect
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.convolution import conv2d
 from tinynet.ops.shaping import concat
@@ -28,6 +29,10 @@ exercise = Exercise(chapter=12, minutes=20, difficulty=2, after=["e33_parameters
 @exercise.given
 def conv(x, weight, bias, padding):
     """An ordinary convolution at stride 1: x (N, C, H, W), weight (F, C, K, K), bias (F,) -> (N, F, OH, OW)."""
+    if x.shape[1] != weight.shape[1]:
+        raise ValueError(
+            f"x has {x.shape[1]} maps, but these kernels want {weight.shape[1]}; x {x.shape}, weight {weight.shape}"
+        )
     x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))
     return np.tensordot(windows, weight, axes=((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2) + bias[:, None, None]
@@ -78,17 +83,11 @@ def oracle(x, weight, bias, padding, groups):
     return np.stack([(s * w[:, None, None]).sum(axis=(1, 4, 5)) + b for s, w, b in zip(seen, weight, bias, strict=True)], 1)
 
 
-def pair(result):
-    good = isinstance(result, (tuple, list)) and len(result) == 2
-    require(result is None or good, f"a {type(result).__name__} was returned; expected the pair (y0, y1)")
-    return result or (None, None)
-
-
 def judge(function, rng, groups, padding):
     x0, x1, weight, bias = drawn(rng, groups)
     whole = np.concatenate([x0, x1], axis=1)
     right = oracle(whole, weight, bias, padding, groups)
-    y0, y1 = pair(function(x0, x1, weight, bias, padding))
+    y0, y1 = pair(function(x0, x1, weight, bias, padding), "the pair (y0, y1)")
     expect(y0, right[:, :3], "y0, the maps of the first tower")
     expect(y1, right[:, 3:], "y1, the maps of the second tower")
 
@@ -96,7 +95,7 @@ def judge(function, rng, groups, padding):
 @exercise.check("own maps: one pixel by hand")
 def _(own_maps, rng):
     x0, x1 = np.full((1, 1, 1, 1), 2.0), np.full((1, 1, 1, 1), 3.0)
-    y0, y1 = pair(own_maps(x0, x1, np.array([10.0, 20.0]).reshape(2, 1, 1, 1), np.array([1.0, 5.0]), 0))
+    y0, y1 = pair(own_maps(x0, x1, np.array([10.0, 20.0]).reshape(2, 1, 1, 1), np.array([1.0, 5.0]), 0), "the pair (y0, y1)")
     expect(y0, [[[[21.0]]]], "y0 for x0 = 2, x1 = 3, w = [10 20] and b = [1 5]")
     expect(y1, [[[[65.0]]]], "y1 for x0 = 2, x1 = 3, w = [10 20] and b = [1 5]")
 
@@ -110,7 +109,7 @@ def _(own_maps, rng):
 def _(all_maps, rng):
     x0, x1 = np.full((1, 1, 1, 1), 2.0), np.full((1, 1, 1, 1), 3.0)
     weight = np.array([[10.0, 100.0], [20.0, 400.0]]).reshape(2, 2, 1, 1)
-    y0, y1 = pair(all_maps(x0, x1, weight, np.array([1.0, 5.0]), 0))
+    y0, y1 = pair(all_maps(x0, x1, weight, np.array([1.0, 5.0]), 0), "the pair (y0, y1)")
     expect(y0, [[[[321.0]]]], "y0 for x0 = 2, x1 = 3, w = [[10 100] [20 400]] and b = [1 5]")
     expect(y1, [[[[1245.0]]]], "y1 for x0 = 2, x1 = 3, w = [[10 100] [20 400]] and b = [1 5]")
 

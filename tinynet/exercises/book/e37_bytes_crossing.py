@@ -1,4 +1,4 @@
-"""How many bytes cross between the towers?
+"""The bytes that cross between the towers.
 
 Every number that travels from one GPU to the other takes time. The authors chose which layers talk so that talking takes
 little time beside computing (section 3.2). Count the bytes of one training step, in both directions together.
@@ -70,9 +70,9 @@ def drawn(rng):
 
 @exercise.check("one layer by hand")
 def _(bytes_per_step, rng):
-    for reader, right in (("own", 0), ("both", 480), ("first", 240)):
-        what = f"bytes for a layer of 10 numbers a tower, read by {reader!r}, 3 pictures, 4 bytes a number"
-        expect(bytes_per_step([("layer", 10, reader)], 3, 4), right, what, rtol=0)
+    for reader, right in (("own", 0), ("both", 960), ("first", 480)):
+        what = f"bytes for a layer of 10 numbers a tower, read by {reader!r}, 3 pictures, 8 bytes a number"
+        expect(bytes_per_step([("layer", 10, reader)], 3, 8), right, what, rtol=0)
 
 
 @exercise.check("other networks, and numbers of 4 and 8 bytes")

@@ -206,6 +206,11 @@ exercise.mistake(
     "        total = 0.0\n        velocity = {name: np.zeros_like(w) for name, w in network.parameters.items()}\n",
 )
 exercise.mistake(
+    "the learning rate is in the velocity already; here it is multiplied in for a second time",
+    "network.parameters[name] + velocity[name]",
+    "network.parameters[name] + lr * velocity[name]",
+)
+exercise.mistake(
     "there is no momentum: the velocity is forgotten at each step", "momentum * velocity[name] - lr * g", "-lr * g"
 )
 exercise.mistake("this climbs: the step goes against the gradient", "- lr * g", "+ lr * g")

@@ -19,7 +19,7 @@ from tinynet.exercises.exercise import Exercise
 from tinynet.ops.arithmetic import sqrt
 from tinynet.tensor import tensor
 
-exercise = Exercise(chapter=14, minutes=15, difficulty=2, compare="tinynet/ops/arithmetic.py")
+exercise = Exercise(chapter=14, minutes=15, difficulty=2)
 
 
 @exercise.solution

@@ -1,4 +1,4 @@
-"""Which pixels does it look at?
+"""Where the network looks.
 
 So far gradients went to the weights. They can go on, to the picture: the gradient of one class's score with respect to the
 pixels says how the score would change if a pixel did. Where it is large, the network looks.
@@ -68,7 +68,7 @@ def drawn(rng):
 def _(class_gradient, rng):
     x, w1 = np.array([1.0, 2.0, 3.0]).reshape(3, 1, 1), np.array([[1.0, 0.0, 2.0], [-1.0, 1.0, -1.0]]).reshape(2, 3, 1, 1)
     dx = class_gradient(x, w1, np.zeros(2), np.array([[10.0, 100.0], [20.0, 500.0], [0.0, 0.0]]), 1)
-    what = "dx of logit 1 for the pixel (1 2 3), maps 7 and -2 before relu, of which logit 1 is 20 and 500 times"
+    what = "dx of logit 1 for one pixel (1 2 3), whose maps before relu are 7 and -2, with weights 20 and 500 for logit 1"
     expect(dx, np.array([20.0, 0.0, 40.0]).reshape(3, 1, 1), what)
 
 
