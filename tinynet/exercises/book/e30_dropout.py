@@ -3,7 +3,8 @@
 The paper's two big layers, fc6 and fc7, hold most of its 60 million weights and would learn the training pictures by heart.
 So while it trains, every unit is dropped with probability 0.5: its output is set to zero for this picture and this step
 (section 4.2), and no unit can rely on another. To keep the sums of the next layer at their usual size, those that stay are
-multiplied by 1 / (1 - p). At test time nothing is dropped and nothing is multiplied.
+multiplied by 1 / (1 - p). At test time nothing is dropped and nothing is multiplied. (That is how it is done today. The
+paper multiplied at test time instead, and the next exercise is about that.)
 
     training    y = x * factor     factor = 0 with probability p, else 1 / (1 - p)
     test        y = x

@@ -6,8 +6,8 @@ that moves by stride s over a map of side n, with p rows of zeros around it, has
     ceil((n + 2 p - k) / s) + 1
 
 positions. You may know the formula with floor, where the last window has to end inside. The authors' program rounds up: the
-last window may hang over the right and the lower edge, where it reads zeros. In the first layer (224 - 11) / 4 is 53.25, and
-that makes 55 positions, as in the paper's figure 2, where the other formula gives 54; many have stumbled over this.
+last window may hang over the right and the lower edge, as if there were zeros. In the first layer (224 - 11) / 4 is 53.25,
+and that makes 55 positions, as in the paper's figure 2, where the other formula gives 54; many have stumbled over this.
 
 A convolution has a map for each of its kernels; pooling and normalisation keep the number of maps; a fully connected layer
 takes all numbers in one row and has one output for each of its neurons. Pictures need not be square.
