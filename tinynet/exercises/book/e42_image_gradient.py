@@ -60,8 +60,10 @@ def logits(x, w1, b1, w2):
 
 
 def drawn(rng):
-    bias = rng.permutation([-1.0, 1.0]) * rng.uniform(3, 5)
-    return rng.normal(size=(3, 4, 5)), rng.normal(size=(2, 3, 3, 3)), bias, rng.normal(size=(4, 2 * 2 * 3))
+    """Picture, weights, and biases: the first turns the most negative unit of its map on, the second turns weak ones off."""
+    x, w1 = rng.normal(size=(3, 4, 5)), rng.normal(size=(2, 3, 3, 3))
+    first, second = conv(x, w1)
+    return x, w1, np.array([-1.2 * first.min(), -0.5 * second.max()]), 0.1 * rng.normal(size=(4, 2 * 2 * 3))
 
 
 @exercise.check("one pixel by hand")
