@@ -91,7 +91,7 @@ class Watched(Network):
         return loss, gradients
 
 
-N, BATCH, EPOCHS = 20, 6, 3
+N, BATCH, EPOCHS = 20, 6, 2
 
 
 def trained(fit, rng, epochs=EPOCHS, batch=BATCH, lr=0.05, **how):
@@ -108,6 +108,14 @@ def trained(fit, rng, epochs=EPOCHS, batch=BATCH, lr=0.05, **how):
     require(isinstance(history, (list, np.ndarray)), f"fit returned a {type(history).__name__}; expected a list")
     expect(len(history), epochs, "the number of losses in the list, one an epoch", rtol=0)
     return network, history, before, labels
+
+
+def _few(sizes):
+    return ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "") if sizes else "(none)"
+
+
+def _twice(order):
+    return next((i for i in order if order.count(i) > 1), "")
 
 
 @exercise.check("every epoch shows each example once, with its label")
@@ -130,14 +138,6 @@ def _(fit, rng):
         orders.append(order)
     require(orders[0] != list(range(N)), "the examples are shown in the order in which they are given")
     require(orders[0] != orders[1], "every epoch shows the examples in the same order")
-
-
-def _few(sizes):
-    return ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "") if sizes else "(none)"
-
-
-def _twice(order):
-    return next((i for i in order if order.count(i) > 1), "")
 
 
 @exercise.check("every step changes all parameters by the rule")
@@ -168,10 +168,10 @@ def _(fit, rng):
 
 @exercise.check("twenty random labels are learnt by heart")
 def _(fit, rng):
-    _, history, _, _ = trained(fit, rng, epochs=16, batch=5, lr=0.1)
+    _, history, _, _ = trained(fit, rng, epochs=20, batch=10, lr=0.1)
     require(
-        float(history[-1]) < 0.1,
-        f"the loss is still {float(history[-1]):.3f} after 16 epochs, where below 0.1 was possible",
+        float(history[-1]) < 0.2,
+        f"the loss is still {float(history[-1]):.3f} after 20 epochs, where below 0.2 was possible",
     )
 
 

@@ -103,9 +103,22 @@ def saved_by(state, run):
         expect(saved, 0, "what state returned")
     require(isinstance(saved, dict), f"state returned a {type(saved).__name__}; expected a dict")
     for name, value in saved.items():
-        good = isinstance(value, (np.ndarray, np.generic, int, float, str, list, tuple, dict))
-        require(good, f"{name!r} is saved as a {type(value).__name__}, which does not go into a file; save what it holds")
+        require(
+            _plain(value),
+            f"{name!r} is saved as a {type(value).__name__}, which is no array and no number; save what it holds",
+        )
     return saved
+
+
+def _plain(value):
+    """Whether a value goes into a file: numbers, strings, arrays of numbers, lists and dicts of those."""
+    if isinstance(value, dict):
+        return all(map(_plain, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_plain, value))
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "fiub"
+    return isinstance(value, (np.generic, int, float, str))
 
 
 def resumed(resume, rng, x, labels, saved):

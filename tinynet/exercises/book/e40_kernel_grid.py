@@ -55,7 +55,7 @@ def oracle(kernel):
     largest = max(abs(float(w)) for w in kernel.flat)
     picture = np.empty((*kernel.shape[1:], 3), np.uint8)
     for c, y, x in np.ndindex(kernel.shape):
-        picture[y, x, c] = int(128 + 127 * float(kernel[c, y, x]) / largest) if largest else 128
+        picture[y, x, c] = round(127.5 + 127.5 * float(kernel[c, y, x]) / (largest or 1.0))
     return picture
 
 
