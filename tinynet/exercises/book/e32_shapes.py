@@ -24,7 +24,7 @@ exercise = Exercise(chapter=11, minutes=15, difficulty=2, compare="alexnet.py")
 
 
 @exercise.given
-def alexnet():
+def layers_of_alexnet():
     """The layers in their order: kind, kernels or neurons, side of the window, stride, rows of zeros (0 where not asked)."""
     return [
         ("conv", 96, 11, 4, 0), ("norm", 0, 0, 0, 0), ("pool", 0, 3, 2, 0),
@@ -38,7 +38,7 @@ def alexnet():
 def shapes(layers, shape):
     """The shape behind every layer, a list of tuples: (maps, height, width), or (neurons,) behind a fully connected one.
 
-    layers: a list such as alexnet() returns. shape: of the picture, (3, height, width).
+    layers: a list such as layers_of_alexnet() returns. shape: of the picture, (3, height, width).
     """
     behind = []
     for kind, kernels, window, stride, zeros in layers:
@@ -95,13 +95,13 @@ def _(shapes, rng):
 def _(shapes, rng):
     maps = [(96, 55, 55)] * 2 + [(96, 27, 27)] + [(256, 27, 27)] * 2 + [(256, 13, 13)]
     maps += [(384, 13, 13)] * 2 + [(256, 13, 13), (256, 6, 6)]
-    judge(shapes, alexnet(), (3, 224, 224), [*maps, (4096,), (4096,), (1000,)])
+    judge(shapes, layers_of_alexnet(), (3, 224, 224), [*maps, (4096,), (4096,), (1000,)])
 
 
 @exercise.check("AlexNet, pictures of other sizes")
 def _(shapes, rng):
     for shape in ((3, 227, 230), (3, int(rng.integers(64, 180)), int(rng.integers(180, 300)))):
-        judge(shapes, alexnet(), shape, oracle(alexnet(), shape))
+        judge(shapes, layers_of_alexnet(), shape, oracle(layers_of_alexnet(), shape))
 
 
 @exercise.check("another network")
@@ -161,7 +161,7 @@ def by_the_library(layers, shape):
             sides = map_size(kind, (1, *shape), *((n, n) for n in (window, stride, zeros, 1)), ceil_mode=True)
             shape = (kernels if kind == "conv" else shape[0], *sides)
         behind.append(shape)
-    if layers == alexnet() and picture[1] == picture[2]:
+    if layers == layers_of_alexnet() and picture[1] == picture[2]:
         sides = map_sides(picture[1])
         behind[:10] = [(maps, sides[f"{kind}{i}"], sides[f"{kind}{i}"]) for kind, i, maps in PLACES]
     return behind

@@ -25,7 +25,7 @@ exercise = Exercise(chapter=11, minutes=15, difficulty=2, after=["e32_shapes"], 
 
 
 @exercise.given
-def alexnet():
+def weights_of_alexnet():
     """The layers with weights: name, input maps of both towers, kernels of both, side of the window, groups."""
     return [
         ("conv1", 3, 96, 11, 1),
@@ -51,7 +51,10 @@ def parameters(inputs, kernels, window, groups):
 
 @exercise.solution
 def towers(layers):
-    """The pair (first, second): how many parameters lie on each of the two GPUs. layers: a list as alexnet() returns it."""
+    """The pair (first, second): how many parameters lie on each of the two GPUs.
+
+    layers: a list such as weights_of_alexnet() returns.
+    """
     total = [parameters(*sizes) for _, *sizes in layers]
     second = sum(count // 2 for count in total[:-1])
     return sum(total) - second, second
@@ -81,15 +84,15 @@ def _(parameters, rng):
 @exercise.check("AlexNet")
 def _(parameters, rng):
     right = [34_944, 307_456, 885_120, 663_936, 442_624, 37_752_832, 16_781_312, 4_097_000]
-    yours = [parameters(*sizes) for _, *sizes in alexnet()]
-    for (name, *_), count, expected in zip(alexnet(), yours, right, strict=True):
+    yours = [parameters(*sizes) for _, *sizes in weights_of_alexnet()]
+    for (name, *_), count, expected in zip(weights_of_alexnet(), yours, right, strict=True):
         expect(count, expected, f"{name}: the number of parameters", rtol=0)
     expect(sum(yours), 60_965_224, "AlexNet: the number of parameters", rtol=0)
 
 
 @exercise.check("the two GPUs")
 def _(towers, rng):
-    first, second = pair(towers(alexnet()), "the pair (first, second)")
+    first, second = pair(towers(weights_of_alexnet()), "the pair (first, second)")
     expect(first, 32_531_112, "the first GPU: the number of parameters", rtol=0)
     expect(second, 28_434_112, "the second GPU: the number of parameters", rtol=0)
 

@@ -27,7 +27,7 @@ exercise = Exercise(chapter=12, minutes=15, difficulty=2, after=["e36_exchange_b
 
 
 @exercise.given
-def alexnet():
+def numbers_of_alexnet():
     """What each tower has behind the layers of AlexNet: name, numbers a tower and picture, who reads them."""
     return [
         ("pool1", 48 * 27 * 27, "own"),
@@ -44,7 +44,7 @@ def alexnet():
 def bytes_per_step(layers, batch, size=4):
     """The bytes that cross in one step, forward and backward, in both directions together.
 
-    layers: a list such as alexnet() returns. batch: pictures in a step. size: bytes of a number, 4 for float32.
+    layers: a list such as numbers_of_alexnet() returns. batch: pictures in a step. size: bytes of a number, 4 for float32.
     """
     ways = {"own": 0, "both": 2, "first": 1}
     forward = sum(numbers * ways[reader] for _, numbers, reader in layers)
@@ -86,7 +86,7 @@ def _(bytes_per_step, rng):
 
 @exercise.check("AlexNet")
 def _(bytes_per_step, rng):
-    expect(bytes_per_step(alexnet(), 128), 60_030_976, "bytes for AlexNet, 128 pictures", rtol=0)
+    expect(bytes_per_step(numbers_of_alexnet(), 128), 60_030_976, "bytes for AlexNet, 128 pictures", rtol=0)
 
 
 @exercise.check("when to cut the batch")
@@ -97,7 +97,12 @@ def _(cut_the_batch_from, rng):
     picture = sum(numbers * TRAVELS[reader] for _, numbers, reader in layers)
     right = next(batch for batch in count(1) if batch * picture > 2 * parameters)
     expect(cut_the_batch_from(layers, parameters), right, f"the batch for {parameters} parameters and {layers}", rtol=0)
-    expect(cut_the_batch_from(alexnet(), 60_965_224), 1040, "the batch for AlexNet and its 60 965 224 parameters", rtol=0)
+    expect(
+        cut_the_batch_from(numbers_of_alexnet(), 60_965_224),
+        1040,
+        "the batch for AlexNet and its 60 965 224 parameters",
+        rtol=0,
+    )
 
 
 exercise.mistake(
