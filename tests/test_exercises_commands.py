@@ -146,6 +146,21 @@ def test_the_failing_report_says_where_how_and_why(course, capsys):
     assert "\x1b" not in out
 
 
+def test_a_bug_to_find_is_shown_before_the_first_edit(course, capsys):
+    """Find-the-bug files fail some checks as they are given, but count as not attempted."""
+    for name, task in (("e06", "find the bugs in divide_backward, sigmoid_backward,"), ("e29", "find the bug in prepare")):
+        assert command("check", name) == 3
+        out = capsys.readouterr().out
+        told = " ".join(out.split())
+        assert "TO DO" in out and task in told and "FAIL" in out
+        assert "checks pass as it stands" in out and "write" not in told and "likely cause" not in out
+        assert "tries" not in known(find(name).name)
+    assert command("check", "e06", "e29", RELU) == 3
+    assert "FAIL" not in capsys.readouterr().out
+    assert command("check", RELU) == 3
+    assert "write relu_backward and tanh_backward" in " ".join(capsys.readouterr().out.split())
+
+
 # what is remembered ---------------------------------------------------------------------------------------------------
 
 

@@ -71,6 +71,16 @@ def test_a_file_that_misbehaves_after_some_checks_earns_nothing():
     assert reports.record([(exercise, verdict)], Workspace("."))["points"] == 0
 
 
+def test_a_bug_to_find_earns_nothing_untouched_though_some_checks_pass(tmp_path, capsys):
+    for exercise in (find("e06"), find("e29")):
+        (tmp_path / f"{exercise.name}.py").write_text(f"# my name\n{exercise.stub}")
+    entries = {e["name"]: e for e in report(capsys, tmp_path)["exercises"]}
+    entry = entries["e06_three_of_five"]
+    assert (entry["state"], entry["points"]) == ("unattempted", 0)
+    assert {c["state"] for c in entry["checks"]} == {"pass", "fail"}
+    assert entries["e29_find_the_bug"]["points"] == 0
+
+
 def test_a_solution_that_was_shown_first_earns_nothing(tmp_path, monkeypatch, capsys):
     Workspace.init(tmp_path)
     monkeypatch.chdir(tmp_path)

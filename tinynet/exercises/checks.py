@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 
+from tinynet.exercises.words import listed, plural
 from tinynet.gradcheck import gradcheck
 from tinynet.tensor import tensor
 
@@ -86,7 +87,7 @@ def expect(yours, expected, what="the result", *, rtol=1e-9, atol=0.0):
         worst = [_index(i) for i in sorted(np.argwhere(wrong).tolist(), key=lambda i: -error[tuple(i)])[:3]]
         rel = float(error.max() / scale) if scale else None
         raise Wrong(
-            f"{what}: {wrong.sum()} of {_plural(wrong.size, 'entry', 'entries')} wrong" if wrong.size > 1 else f"{what}",
+            f"{what}: {wrong.sum()} of {plural(wrong.size, 'entry', 'entries')} wrong" if wrong.size > 1 else f"{what}",
             f"{'index':16}{'yours':>16}{'expected':>16}" if wrong.size > 1 else f"{'':16}{'yours':>16}{'expected':>16}",
             *[f"{_place(i):16}{_number(array[i]):>16}{_number(expected[i]):>16}" for i in worst],
             rel=rel,
@@ -117,7 +118,7 @@ def gradients(forward, args, vjp, rng, names=None, **how):
         found = vjp(dy, *arrays)
         parts = list(found) if isinstance(found, (tuple, list)) else [found]
         if len(parts) != len(args):
-            raise Wrong(f"{_plural(len(parts), 'gradient', 'gradients')} returned, expected {len(args)}")
+            raise Wrong(f"{plural(len(parts), 'gradient')} returned, expected {len(args)}")
         for part in parts:
             if part is None:
                 raise Wrong("the gradient is None; a function that never reaches `return` gives None")
@@ -138,7 +139,7 @@ def gradients(forward, args, vjp, rng, names=None, **how):
             lines += [f"{i!s:16}{yours:16.8g}{numeric:16.8g}{rel:10.1e}" for i, yours, numeric, rel in result.worst]
         lines += result.picture
     right = [r.name for r in results if r.status == "pass"]
-    lines += [f"right: the gradient of {' and '.join(right)}"] if right else []
+    lines += [f"right: the gradient of {listed(right)}"] if right else []
     rel = bad[0].rel if np.isfinite(bad[0].rel) else None
     likely = next((r.hints[0] for r in bad if r.hints), None)
     state = "fail" if any(r.status == "fail" for r in bad) else "inconclusive"
@@ -176,7 +177,3 @@ def _place(index):
 
 def _number(value):
     return f"{value:.8g}" if isinstance(value, (float, np.floating)) else str(value)
-
-
-def _plural(n, one, many):
-    return f"{n} {one if n == 1 else many}"

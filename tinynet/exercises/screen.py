@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 from tinynet.exercises.exercise import exercises
+from tinynet.exercises.words import listed
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "36"}
 MARKS = {
@@ -75,9 +76,11 @@ def report(exercise, path, verdict):
         f"  {paint(f'({verdict.sha256[:6]})', 'dim')}" if verdict.sha256 else ""
     )
     lines = [head]
-    if verdict.state == "unattempted" and not verdict.findings:
-        sentence = verdict.sentence or f"not attempted yet; open {path.name} and write {' and '.join(exercise.functions)}"
-        return "\n".join([*lines, _marked("unattempted", sentence)])
+    if verdict.state == "unattempted" and (verdict.untouched or not verdict.findings):
+        first, *rest = wrap(verdict.sentence or f"not attempted yet; open {path.name} and {_task(exercise)}", 10)
+        lines += [_marked("unattempted", first.strip()), *rest]
+        if not verdict.findings:
+            return "\n".join(lines)
     for finding in verdict.findings:
         lines.append(_marked(finding.state, finding.name))
         lines += wrap(finding.lines[0], 10, "red") if finding.lines else []
@@ -102,11 +105,20 @@ def _outcome(exercise, verdict):
         if exercise.place:
             lines.append(paint(f"  train AlexNet with it: {COMMAND} try {exercise.short}", "dim"))
         return "\n".join(lines)
+    if verdict.untouched:
+        return f"  {verdict.passed} of {total} checks pass as it stands"
     if verdict.state == "unattempted":
         return f"  {verdict.passed} of {total} checks passed; the rest is not attempted yet"
     if verdict.sentence:
         return paint(f"  not judged to the end: {verdict.passed} of {total} checks passed", "red")
     return paint(f"  {verdict.passed} of {total} checks passed", "red")
+
+
+def _task(exercise):
+    """What there is to do, as part of a sentence."""
+    bugs, others = list(exercise.starts), [name for name in exercise.functions if name not in exercise.starts]
+    parts = [f"find the {'bug' if len(bugs) == 1 else 'bugs'} in {listed(bugs)}"] if bugs else []
+    return " and ".join([*parts, f"write {listed(others)}"] if others else parts)
 
 
 def _marked(state, text):

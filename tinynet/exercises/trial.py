@@ -19,6 +19,7 @@ from tinynet.exercises.child import Refused, load
 from tinynet.exercises.exercise import find
 from tinynet.exercises.screen import paint, say
 from tinynet.exercises.screen import width as columns
+from tinynet.exercises.words import listed
 
 SIZES = dict(classes=4, width=0.1, image_size=56, dropout=0.0)  # without dropout it learns in seconds
 BATCH, LINES = 16, 12
@@ -59,7 +60,7 @@ def main(name, path, steps):
         return 1
     if far < 1e-3 * first:
         alike = f"differ by {far:.1g} at most" if far else "are the same"
-        say(paint(f"AlexNet learns with your {' and '.join(functions)}: the losses {alike}.", "green"))
+        say(paint(f"AlexNet learns with your {listed(functions)}: the losses {alike}.", "green"))
         return 0
     say(paint(f"the losses part by {far:.2g}: with yours, AlexNet does not learn what it learns with the library's.", "red"))
     return 1
