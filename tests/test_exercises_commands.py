@@ -288,6 +288,15 @@ def test_try_trains_alexnet_with_the_learners_function(course, capfd):
     assert code == 1 and "does not pass yet" in out and "the losses part" in out
 
 
+def test_try_names_the_functions_that_ran(course, capfd):
+    text = edited("e18_groups", "    parts = zip(", "    helper()\n    parts = zip(") + "\n\ndef helper():\n    {}\n"
+    code, out = tried("e18_groups", text.format("pass"), capfd, 1)
+    assert code == 0 and "AlexNet learns with your grouped_conv: the losses" in out
+    calling = "full_kernels(np.ones((2, 1, 1, 1)), 2)"  # by its name in the file
+    code, out = tried("e18_groups", text.format(calling), capfd, 1)
+    assert code == 0 and "AlexNet learns with your grouped_conv and full_kernels: the losses" in out
+
+
 def test_try_of_a_stub_and_of_a_broken_file(course, capfd):
     code, out = tried(RELU, find(RELU).stub, capfd)
     assert code == 3 and "not attempted" in out
