@@ -117,3 +117,20 @@ def test_results_are_alike_to_nine_digits():
     assert not alike(a, a[:1]) and not alike("a", "b") and not alike({"a": 1}, {"b": 1})
     assert alike(np.array([np.nan, np.inf]), np.array([np.nan, np.inf]))
     assert not alike(np.array([np.nan, 1.0]), np.array([1.0, 1.0]))
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        ("None", "square_backward returned None; a function that never reaches `return` gives None"),
+        ("1.0", "the check could not go on from what square_backward returned, a float: TypeError: "),
+    ],
+)
+def test_a_check_that_crashes_says_from_which_answer(tmp_path, text, answer, told):
+    """Also if the check has required something before; what it required is not the answer."""
+    call = "found = square_backward(np.array([1.0, 10.0]), np.array([3.0, -2.0]))"
+    new = f'@exercise.check("crash")\ndef _(square_backward, rng):\n    {call}\n    require(True, "")\n    found[0]\n\n\n'
+    text = text.replace("expect, gradients", "expect, gradients, require")
+    exercise = author(tmp_path, text.replace("exercise.mistake(", new + "exercise.mistake(", 1))
+    finding = judge(exercise, {"square_backward": lambda dy, x: eval(answer)})[-1]
+    assert finding.state == "fail" and finding.lines[0].startswith(told)

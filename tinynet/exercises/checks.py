@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 
-from tinynet.exercises.words import listed, plural
+from tinynet.exercises.words import a_kind, listed, plural
 from tinynet.gradcheck import gradcheck
 from tinynet.tensor import tensor
 
@@ -18,15 +18,22 @@ class Wrong(Exception):
 
 
 class Running:
-    """The check that runs. seen: what the judged functions gave and what was compared, by which mistakes are recognised."""
+    """The check that runs.
+
+    seen: what the judged functions gave and what was compared, by which mistakes are recognised. function, result: the name
+    of the judged function that returned last, and what it gave.
+    """
 
     def __init__(self, key):
         self.key, self.seen, self.calls, self.gradients = key, [], 0, 0
+        self.function, self.result = None, None
 
 
 running = Running(None)
 _values = {}  # of the authors' functions, by check, seed and arguments
 _MOST = 50_000
+
+NOTHING = "a function that never reaches `return` gives None"
 
 
 def begin(key):
@@ -63,7 +70,7 @@ def expect(yours, expected, what="the result", *, rtol=1e-9, atol=0.0):
     """
     running.seen.append(yours)
     if yours is None:
-        raise Wrong(f"{what} is None; a function that never reaches `return` gives None")
+        raise Wrong(f"{what} is None; {NOTHING}")
     expected = np.asarray(expected)
     try:
         array = np.asarray(yours)
@@ -121,7 +128,7 @@ def gradients(forward, args, vjp, rng, names=None, **how):
             raise Wrong(f"{plural(len(parts), 'gradient')} returned, expected {len(args)}")
         for part in parts:
             if part is None:
-                raise Wrong("the gradient is None; a function that never reaches `return` gives None")
+                raise Wrong(f"the gradient is None; {NOTHING}")
             if np.asarray(part).dtype.kind not in "fiub":
                 raise Wrong(f"a gradient is {_kind(part)}; expected an array")
         return parts
@@ -160,7 +167,7 @@ def distinct(rng, *shape):
 
 
 def _kind(value):
-    return "an array of objects" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+    return "an array of objects" if isinstance(value, np.ndarray) else a_kind(value)
 
 
 def _numbers(expected):

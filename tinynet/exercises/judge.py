@@ -13,6 +13,7 @@ import numpy as np
 
 from tinynet.exercises import checks
 from tinynet.exercises.checks import Wrong
+from tinynet.exercises.words import a_kind
 
 MOST = 2000  # results that are remembered of one check
 
@@ -76,20 +77,20 @@ def state_of(findings):
 
 
 def _judge(exercise, check, functions, seed, filename):
-    error, trace = _run(exercise, check, functions, seed)
+    error, running = _run(exercise, check, functions, seed)
     if error is None:
-        return Finding(check.title, "pass"), trace
+        return Finding(check.title, "pass"), running.seen
     if isinstance(error, NotAttempted):
-        return Finding(check.title, "unattempted"), trace
-    finding = Finding(check.title, "fail", _lines(error, trace, filename))
+        return Finding(check.title, "unattempted"), running.seen
+    finding = Finding(check.title, "fail", _lines(error, running, filename))
     if isinstance(error, Wrong):
         finding.state, finding.rel, finding.index = error.state, error.rel, error.index
         finding.hint = error.likely or ""
-    return finding, trace
+    return finding, running.seen
 
 
 def _run(exercise, check, functions, seed):
-    """(what the check raised or None, what the functions gave and what was compared)."""
+    """(what the check raised or None, the `Running` of the check)."""
     running = checks.begin((exercise.name, check.title, seed))
     watched = {name: _watch(name, f, running, exercise.in_place) for name, f in functions.items()}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -99,7 +100,7 @@ def _run(exercise, check, functions, seed):
             error = None
         except (Exception, SystemExit) as problem:
             error = problem
-    return error, running.seen
+    return error, running
 
 
 def _watch(name, function, running, in_place):
@@ -115,6 +116,7 @@ def _watch(name, function, running, in_place):
         except (Exception, SystemExit) as error:
             running.seen.append((name, type(error).__name__))
             raise Raised(name, error) from error
+        running.function, running.result = name, result
         if len(running.seen) < MOST:
             running.seen.append(_copy(result))
         for i, old in enumerate(before or ()):
@@ -143,7 +145,7 @@ def _copy(thing):
     return thing if thing is None or isinstance(thing, (int, float, complex, str, np.generic)) else type(thing)
 
 
-def _lines(error, trace, filename):
+def _lines(error, running, filename):
     if isinstance(error, Wrong):
         return error.lines
     if isinstance(error, Raised):
@@ -154,9 +156,9 @@ def _lines(error, trace, filename):
         if isinstance(error.error, RecursionError):
             lines = [f"{lines[0].split(' raised')[0]} called itself too often: RecursionError; it needs a case that stops"]
         return lines + [f"line {f.lineno}:  {f.line}" for f in frames[-1:]]
-    if trace and trace[-1] is None:
-        return ["your function returned None; a function that never reaches `return` gives None"]
-    last = f" from a {type(trace[-1]).__name__}" if trace else ""
+    if running.function and running.result is None:
+        return [f"{running.function} returned None; {checks.NOTHING}"]
+    last = f" from what {running.function} returned, {a_kind(running.result)}" if running.function else ""
     return [f"the check could not go on{last}: {type(error).__name__}: {error}; see in the docstring what to return"]
 
 
@@ -165,7 +167,7 @@ def _recognise(exercise, check, seed, trace):
     sentences = []
     for mistake in exercise.mistakes:
         error, theirs = _run(exercise, check, exercise.wrong(mistake), seed)
-        if error is not None and len(theirs) == len(trace) and all(map(alike, trace, theirs)):
+        if error is not None and len(theirs.seen) == len(trace) and all(map(alike, trace, theirs.seen)):
             sentences.append(mistake.sentence)
     return sentences
 

@@ -1,4 +1,6 @@
-"""How messages speak: lists of names, and one or many."""
+"""How messages speak: lists of names, one or many, and what a value is."""
+
+import numpy as np
 
 
 def listed(names):
@@ -10,3 +12,11 @@ def listed(names):
 def plural(n, one, many=None):
     """`1 entry`, `2 entries`; without `many`, an s makes more of one."""
     return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def a_kind(value):
+    """What a value is: `a float`, `an int`, `an array`, `None`."""
+    if value is None:
+        return "None"
+    kind = "array" if isinstance(value, np.ndarray) else type(value).__name__
+    return f"{'an' if kind[0] in 'aeioAEIO' else 'a'} {kind}"  # but a uint8
