@@ -68,18 +68,8 @@ def expect(yours, expected, what="the result", *, rtol=1e-9, atol=0.0):
 
     An entry may differ by rtol times the largest expected one, plus atol. Raises Wrong with the entries that differ most.
     """
-    running.seen.append(yours)
-    if yours is None:
-        raise Wrong(f"{what} is None; {NOTHING}")
     expected = np.asarray(expected)
-    try:
-        array = np.asarray(yours)
-    except ValueError:
-        array = np.asarray(None)
-    if array.dtype.kind not in "fiub":
-        raise Wrong(f"{what} is {_kind(yours)}; expected {_numbers(expected)}")
-    if array.shape != expected.shape:
-        raise Wrong(f"{what} has shape {array.shape}, expected {expected.shape}")
+    array = expect_shape(yours, expected.shape, what)
     if expected.dtype.kind == "f" and array.dtype.kind == "f" and array.dtype.itemsize < expected.dtype.itemsize:
         raise Wrong(f"{what} is {array.dtype}, expected {expected.dtype}: keep the dtype of the arguments")
     if not array.size:
@@ -100,6 +90,48 @@ def expect(yours, expected, what="the result", *, rtol=1e-9, atol=0.0):
             rel=rel,
             index=worst[0],
         )
+
+
+def expect_shape(yours, shape, what="the result"):
+    """Numbers of this shape are expected, whatever they are; returns them as an array."""
+    running.seen.append(yours)
+    if yours is None:
+        raise Wrong(f"{what} is None; {NOTHING}")
+    try:
+        array = np.asarray(yours)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise Wrong(f"{what} is {_kind(yours)}; expected {f'numbers of shape {shape}' if shape else 'a number'}")
+    if array.shape != shape:
+        raise Wrong(f"{what} has shape {array.shape}, expected {shape}")
+    return array
+
+
+def expect_all(function, rows):
+    """Compare function(*arguments) with what is right, for all of rows, [(arguments, right)].
+
+    All calls come before any comparison, so that a mistake is recognised by everything it does.
+    """
+    results = [function(*arguments) for arguments, _ in rows]
+    for result, (arguments, right) in zip(results, rows, strict=True):
+        expect(result, right, f"{running.function}({', '.join(map(repr, arguments))})")
+
+
+def expect_type(result, types, what):
+    """What a function has just returned is to be `what`, one of the types; gives it back, or raises Wrong that says so."""
+    if not isinstance(result, types):
+        told = f"None; {NOTHING}" if result is None else f"{a_kind(result)}; expected {what}"
+        raise Wrong(f"{running.function} returned {told}")
+    return result
+
+
+def expect_parts(result, *names):
+    """What a function has just returned is to be a tuple, or a list, with a part for each name; gives it back."""
+    expected = f"({', '.join(names)})"
+    if len(expect_type(result, (tuple, list), expected)) != len(names):
+        raise Wrong(f"{running.function} returned {plural(len(result), 'part')}; expected {len(names)}, {expected}")
+    return result
 
 
 def note(value):
@@ -168,10 +200,6 @@ def distinct(rng, *shape):
 
 def _kind(value):
     return "an array of objects" if isinstance(value, np.ndarray) else a_kind(value)
-
-
-def _numbers(expected):
-    return "a number" if expected.ndim == 0 else f"numbers of shape {expected.shape}"
 
 
 def _index(where):
