@@ -95,6 +95,13 @@ def test_a_place_that_is_never_used_is_rejected(tmp_path, text):
         proofs.alexnet_learns_with_it(author(tmp_path, text))
 
 
+@pytest.mark.parametrize("title, headline", [("A square.", "A square."), ("A square", "A square."), ("Why?", "Why?")])
+def test_a_title_keeps_its_own_end(tmp_path, text, title, headline):
+    exercise = author(tmp_path, text.replace("Title, a few words.", title))
+    assert exercise.stub.startswith(f'"""e50: {headline}\n')
+    assert exercise.answer.startswith(f'"""e50: {headline} A solution."""')
+
+
 # recognising mistakes -------------------------------------------------------------------------------------------------
 
 
