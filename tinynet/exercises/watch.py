@@ -3,6 +3,7 @@
 import contextlib
 import select
 import sys
+import threading
 import time
 
 from tinynet.exercises import steps
@@ -10,6 +11,7 @@ from tinynet.exercises.exercise import exercises
 from tinynet.exercises.screen import WORDS, clear_line, count, paint, passing_words, progress, report, say, table, wrap
 
 POLL = 0.5  # seconds between looks at the files
+PATIENCE = 1.0  # seconds of a judgement until the screen says how to stop it
 KEYS = {"r": "run again", "h": "hint", "n": "next", "l": "list", "s": "solution", "t": "try", "x": "reset", "q": "quit"}
 
 
@@ -38,9 +40,22 @@ class Watch:
 
     def judge(self):
         """Judge the exercise at hand and say how it stands."""
-        passing_words(f"checking {self.exercise.name} ...")
-        verdict = steps.judge_one(self.workspace, self.exercise)
+        words = f"checking {self.exercise.name} ..."
+        passing_words(words)
+        later = threading.Timer(PATIENCE, passing_words, [f"{words} keys wait; Ctrl-C stops it"])
+        later.start()
+        try:
+            verdict = steps.judge_one(self.workspace, self.exercise)
+        except KeyboardInterrupt:
+            verdict = None
+        finally:
+            later.cancel()
+            later.join()  # so that it cannot speak after clear_line
         clear_line()
+        if verdict is None:
+            say(f"{self.exercise.name} was not judged to the end; save it again, or press r")
+            self.prompt()
+            return
         say(report(self.exercise, self.workspace.path(self.exercise), verdict))
         if verdict.state == "pass":
             after = self.next()
