@@ -46,8 +46,8 @@ def test_the_json_report_has_schema_1(handed_in, capsys):
     assert (content["schema"], content["tinynet"]) == (1, tinynet.__version__)
     assert [e["name"] for e in content["exercises"]] == list(exercises())
     for entry in content["exercises"]:
-        assert list(entry) == ["name", "chapter", "state", "points", "max", "checks", "sentence", "hints_used", "sha256",
-                               "seconds"]  # fmt: skip
+        assert list(entry) == ["name", "chapter", "state", "points", "max", "checks", "sentence", "same_for_everybody",
+                               "hints_used", "sha256", "seconds"]  # fmt: skip
         assert all(list(c) == ["name", "state", "rel", "index"] for c in entry["checks"])
     entry = next(e for e in content["exercises"] if e["name"] == RELU)
     assert (entry["state"], entry["max"]) == ("fail", find(RELU).points)
@@ -98,6 +98,21 @@ def test_hidden_variants_draw_other_values_and_are_repeatable(handed_in, capsys)
     hidden, again = (without_seconds(report(capsys, handed_in, "--seed-file", secret)) for _ in range(2))
     assert hidden == again and hidden != public
     assert [e["state"] for e in hidden["exercises"]] == [e["state"] for e in public["exercises"]]
+
+
+def test_exercises_of_which_there_are_no_variants_are_named(handed_in, capsys):
+    """Exercise 22 judges tests by given functions: there is nothing to draw."""
+    (handed_in / "e22_ties.py").write_text(answer("e22_ties"))
+    entries = {e["name"]: e["same_for_everybody"] for e in report(capsys, handed_in)["exercises"]}
+    assert entries["e22_ties"] and not entries[RELU] and not entries[OTHER]
+    secret = handed_in / "secret"
+    secret.write_text("autumn 2026\n")
+    command("report", handed_in)
+    assert "same for everybody" not in capsys.readouterr().out
+    command("report", handed_in, "--seed-file", secret)
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if " e" in line}
+    named = {name for name, line in lines.items() if line.endswith(", same for everybody")}
+    assert "e22_ties" in named and not named & {RELU, OTHER}
 
 
 @pytest.mark.parametrize("content", [None, "", " \n"])

@@ -128,8 +128,9 @@ def report(options):
     if options.json:
         say(json.dumps(content, indent=1, allow_nan=False))
         return 0
+    same = [e["name"] for e in content["exercises"] if options.seed_file and e["same_for_everybody"]]
     for exercise, verdict in judged_all:
-        say(screen.short_report(exercise, verdict))
+        say(screen.short_report(exercise, verdict) + ", same for everybody" * (exercise.name in same))
     say()
     say(
         f"{content['points']:g} of {content['max']:g} points"

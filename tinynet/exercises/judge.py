@@ -70,6 +70,11 @@ def judge(exercise, functions, seed=0, *, until_failure=False, filename=None, fo
     return findings
 
 
+def varies(exercise):
+    """Whether another seed is another judgement: some check of the right answer draws from its generator."""
+    return any(_run(exercise, check, exercise.functions, 0)[1].drew for check in exercise.checks)
+
+
 def state_of(findings):
     """The state of the exercise: the worst of its checks, fail before inconclusive before unattempted."""
     states = {finding.state for finding in findings}
@@ -95,11 +100,14 @@ def _run(exercise, check, functions, seed):
     watched = {name: _watch(name, f, running, exercise.in_place) for name, f in functions.items()}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of overflows and the like we speak ourselves
+        rng = np.random.default_rng(seed)
+        untouched = rng.bit_generator.state
         try:
-            check(watched, np.random.default_rng(seed))
+            check(watched, rng)
             error = None
         except (Exception, SystemExit) as problem:
             error = problem
+        running.drew = rng.bit_generator.state != untouched
     return error, running
 
 
