@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from learners import RELU, answer, command, edited
 
-from tinynet.exercises import screen, steps, trial
+from tinynet.exercises import screen, steps, trial, watch
 from tinynet.exercises.exercise import exercises, find
 from tinynet.exercises.workspace import Workspace
 
@@ -232,7 +233,7 @@ def test_hints_are_a_ladder(course, capsys):
         assert capsys.readouterr().out.count("hint ") == shown
     assert known()["hints"] == len(ladder)
     assert command("hint", RELU) == 0
-    assert "these are all hints" in capsys.readouterr().out and known()["hints"] == len(ladder)
+    assert "these are all hints" in capsys.readouterr().out.rpartition("hint ")[2] and known()["hints"] == len(ladder)
 
 
 def test_the_solution_is_shown_after_passing_or_on_giving_up_which_is_noted(course, capsys):
@@ -327,6 +328,33 @@ def test_colour_only_in_a_terminal_that_has_it_and_whose_user_wants_it(monkeypat
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert not screen.colourful(Terminal())
+
+
+def test_it_fits_into_64_columns(course, monkeypatch, capsys):
+    """All but the paths, the list, whose titles a terminal cuts, and what other programs make of their errors."""
+    monkeypatch.setenv("COLUMNS", "64")
+    save(RELU, edited(RELU, "(x > 0)", "(x > 0) * -1.2345678e-7"))
+    with open("e29_find_the_bug.py", "a", encoding="utf-8") as file:
+        file.write("\n\nfound = False\n")
+    for arguments in (["check", RELU], ["check", "e06"], ["check", "e29"], *[["hint", "e06"]] * 4, ["solution", "e06"], []):
+        command(*arguments)
+    steps.try_it(Workspace.open(), find("e06"))
+    watch.Watch(Workspace.open(), None).prompt()
+    long = [line for line in capsys.readouterr().out.split("\n") if len(line) > 64 and not line.endswith(".py")]
+    assert not long
+
+
+def test_the_help_fits_into_80_columns(capsys):
+    with pytest.raises(SystemExit):
+        command("--help")
+    assert max(map(len, capsys.readouterr().out.split("\n"))) <= 80
+
+
+def test_the_file_to_compare_with_is_where_it_is_said_to_be(course, capsys):
+    save(RELU, answer(RELU))
+    command("check", RELU)
+    path = capsys.readouterr().out.partition("compare with ")[2].split("\n")[0]
+    assert "def relu(" in Path(path).read_text(encoding="utf-8")
 
 
 def test_as_a_program_in_a_pipe(course):

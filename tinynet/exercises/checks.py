@@ -83,10 +83,10 @@ def expect(yours, expected, what="the result", *, rtol=1e-9, atol=0.0):
     if wrong.any():
         worst = [_index(i) for i in sorted(np.argwhere(wrong).tolist(), key=lambda i: -error[tuple(i)])[:3]]
         rel = float(error.max() / scale) if scale else None
+        rows = [(_place(i), _number(array[i]), _number(expected[i])) for i in worst]
         raise Wrong(
             f"{what}: {wrong.sum()} of {plural(wrong.size, 'entry', 'entries')} wrong" if wrong.size > 1 else f"{what}",
-            f"{'index':16}{'yours':>16}{'expected':>16}" if wrong.size > 1 else f"{'':16}{'yours':>16}{'expected':>16}",
-            *[f"{_place(i):16}{_number(array[i]):>16}{_number(expected[i]):>16}" for i in worst],
+            *_table(("index" if wrong.size > 1 else "", "yours", "expected"), *rows),
             rel=rel,
             index=worst[0],
         )
@@ -174,8 +174,8 @@ def gradients(forward, args, vjp, rng, names=None, **how):
     for result in bad:
         lines.append(f"gradient of {result.name}: {result.reason}")
         if result.worst:
-            lines.append(f"{'index':16}{'yours':>16}{'numeric':>16}{'rel err':>10}")
-            lines += [f"{i!s:16}{yours:16.8g}{numeric:16.8g}{rel:10.1e}" for i, yours, numeric, rel in result.worst]
+            rows = [(str(i), f"{yours:.8g}", f"{numeric:.8g}", f"{rel:.1e}") for i, yours, numeric, rel in result.worst]
+            lines += _table(("index", "yours", "numeric", "rel err"), *rows)
         lines += result.picture
     right = [r.name for r in results if r.status == "pass"]
     lines += [f"right: the gradient of {listed(right)}"] if right else []
@@ -200,6 +200,12 @@ def distinct(rng, *shape):
 
 def _kind(value):
     return "an array of objects" if isinstance(value, np.ndarray) else a_kind(value)
+
+
+def _table(*rows):
+    """Rows of words as lines, each column as narrow as its words allow: terminals are, too."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["   ".join([f"{row[0]:{widths[0]}}", *map(str.rjust, row[1:], widths[1:])]) for row in rows]
 
 
 def _index(where):

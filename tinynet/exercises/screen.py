@@ -5,7 +5,9 @@ import re
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 
+import tinynet
 from tinynet.exercises.exercise import exercises
 from tinynet.exercises.words import listed
 
@@ -101,7 +103,7 @@ def _outcome(exercise, verdict):
     if verdict.state == "pass":
         lines = [paint(f"  passed: all {total} public checks in {verdict.seconds:.1f} s", "green")]
         if exercise.compare:
-            lines.append(paint(f"  compare with {exercise.compare}", "dim"))
+            lines.append(paint(f"  compare with {Path(tinynet.__file__).parents[1] / exercise.compare}", "dim"))
         if exercise.place:
             lines.append(paint(f"  train AlexNet with it: {COMMAND} try {exercise.short}", "dim"))
         return "\n".join(lines)
@@ -181,10 +183,10 @@ def welcome(workspace):
         f"  chapter {current.chapter}, about {current.minutes} minutes, difficulty {current.difficulty} of 5",
         f"  {workspace.path(current).resolve()}",
         "",
-        f"  {COMMAND} watch" + paint("         judges a file whenever you save it", "dim"),
-        f"  {COMMAND} check {current.short}" + paint("     judges it once", "dim"),
-        f"  {COMMAND} hint {current.short}" + paint("      a hint", "dim"),
-        f"  {COMMAND} list" + paint("          all exercises", "dim"),
+        f"  {COMMAND} watch" + paint("       judges every save", "dim"),
+        f"  {COMMAND} check {current.short}" + paint("   judges it once", "dim"),
+        f"  {COMMAND} hint {current.short}" + paint("    a hint", "dim"),
+        f"  {COMMAND} list" + paint("        all exercises", "dim"),
     ]
     return "\n".join(lines)
 

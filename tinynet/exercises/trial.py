@@ -18,7 +18,7 @@ from alexnet import AlexNet, find_recipe
 from tinynet import data
 from tinynet.exercises.child import Refused, load
 from tinynet.exercises.exercise import find
-from tinynet.exercises.screen import paint, say
+from tinynet.exercises.screen import paint, say, wrap
 from tinynet.exercises.screen import width as columns
 from tinynet.exercises.words import listed
 
@@ -39,7 +39,8 @@ def main(name, path, steps):
         space[key] = noted(key, space[key], called)
     place = placed(exercise, functions, called)
     names = ", ".join(f"{module.__name__}.{what}" for module, what, _ in place)
-    say(f"AlexNet, two towers, {SIZES['image_size']} px pictures, {steps} steps of {BATCH}; {names} replaced by yours")
+    sizes = f"{SIZES['image_size']} px pictures, {steps} steps of {BATCH}"
+    say("\n".join(wrap(f"AlexNet, two towers, {sizes}; {names} replaced by yours")))
     mine, theirs = Trainer(), Trainer()
     say(f"{'step':>4}  {'library':>9}  {'yours':>9}  {'difference':>10}")
     far, first, yours = 0.0, None, None

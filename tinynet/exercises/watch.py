@@ -73,7 +73,8 @@ class Watch:
         """The line of progress and the keys."""
         say()
         say(progress(*count(self.workspace)))
-        say(paint("   ".join(f"{key}: {what}" for key, what in KEYS.items()), "dim"))
+        keys = "   ".join(f"{key}: {what}".replace(" ", "\xa0") for key, what in KEYS.items())  # broken between keys only
+        say("\n".join(wrap(keys, colour="dim")).replace("\xa0", " "))
 
     def show(self):
         """The exercise at hand."""
