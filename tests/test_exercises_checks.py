@@ -33,8 +33,8 @@ NOTHING = "f returned None; a function that never reaches `return` gives None"
         (None, [NOTHING]),
         (np.zeros((2, 3)), ["f returned an array; expected (w, v)"]),
         (1, ["f returned an int; expected (w, v)"]),
-        ((1.0,), ["f returned 1 part; expected 2, (w, v)"]),
-        ((1.0, 2.0, 3.0), ["f returned 3 parts; expected 2, (w, v)"]),
+        ((1.0,), ["f returned a tuple of 1; expected (w, v)"]),
+        ([1.0, 2.0, 3.0], ["f returned a list of 3; expected (w, v)"]),
     ],
 )
 def test_expect_parts(tmp_path, answer, lines):
@@ -53,10 +53,10 @@ def test_expect_type(tmp_path, answer, lines):
     [
         (np.ones((2, 3)), None),
         ([[7, 8, 9], [1, 2, 3]], None),
-        (None, "y is None; a function that never reaches `return` gives None"),
-        (np.zeros((3, 2)), "y has shape (3, 2), expected (2, 3)"),
-        ([[1], [2, 3]], "y is a list; expected numbers of shape (2, 3)"),
-        (np.full((2, 3), "a"), "y is an array of objects; expected numbers of shape (2, 3)"),
+        (None, "y: None; a function that never reaches `return` gives None"),
+        (np.zeros((3, 2)), "y: shape (3, 2), expected (2, 3)"),
+        ([[1], [2, 3]], "y: a list; expected numbers of shape (2, 3)"),
+        (np.full((2, 3), "a"), "y: an array of objects; expected numbers of shape (2, 3)"),
     ],
 )
 def test_expect_shape(answer, line):

@@ -336,7 +336,16 @@ def test_it_fits_into_64_columns(course, monkeypatch, capsys):
     save(RELU, edited(RELU, "(x > 0)", "(x > 0) * -1.2345678e-7"))
     with open("e29_find_the_bug.py", "a", encoding="utf-8") as file:
         file.write("\n\nfound = False\n")
-    for arguments in (["check", RELU], ["check", "e06"], ["check", "e29"], *[["hint", "e06"]] * 4, ["solution", "e06"], []):
+    save("e18_groups", answer("e18_groups").replace("full = np", "raise ValueError('a ' * 90)\n    full = np"))
+    for arguments in (
+        ["check", "e18"],
+        ["check", RELU],
+        ["check", "e06"],
+        ["check", "e29"],
+        *[["hint", "e06"]] * 4,
+        ["solution", "e06"],
+        [],
+    ):
         command(*arguments)
     steps.try_it(Workspace.open(), find("e06"))
     watch.Watch(Workspace.open(), None).prompt()

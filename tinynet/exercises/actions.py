@@ -10,7 +10,7 @@ from tinynet.exercises import book, notebook, screen, steps, watch
 from tinynet.exercises import report as reports
 from tinynet.exercises.exercise import exercises, find
 from tinynet.exercises.screen import COMMAND, paint, say
-from tinynet.exercises.words import plural
+from tinynet.exercises.words import listed, plural
 from tinynet.exercises.workspace import STATE, Workspace
 
 SKELETON = Path(book.__file__).with_name("skeleton.py")
@@ -128,10 +128,12 @@ def report(options):
     if options.json:
         say(json.dumps(content, indent=1, allow_nan=False))
         return 0
-    same = [e["name"] for e in content["exercises"] if options.seed_file and e["same_for_everybody"]]
     for exercise, verdict in judged_all:
-        say(screen.short_report(exercise, verdict) + ", same for everybody" * (exercise.name in same))
+        say(screen.short_report(exercise, verdict))
     say()
+    same = [e["name"] for e in content["exercises"] if e["same_for_everybody"]]
+    if options.seed_file and same:
+        screen.tell(f"same for everybody, since nothing is drawn there: {listed(same)}")
     say(
         f"{content['points']:g} of {content['max']:g} points"
         + (f", written to {options.gradescope}" if options.gradescope else "")

@@ -71,12 +71,12 @@ def expect(yours, expected, what="the result", *, rtol=1e-9, atol=0.0):
     expected = np.asarray(expected)
     array = expect_shape(yours, expected.shape, what)
     if expected.dtype.kind == "f" and array.dtype.kind == "f" and array.dtype.itemsize < expected.dtype.itemsize:
-        raise Wrong(f"{what} is {array.dtype}, expected {expected.dtype}: keep the dtype of the arguments")
+        raise Wrong(f"{what}: {array.dtype}, expected {expected.dtype}; keep the dtype of the arguments")
     if not array.size:
         return
     if not np.isfinite(array).all() and np.isfinite(expected).all():
         where = _index(np.argwhere(~np.isfinite(array))[0])
-        raise Wrong(f"{what} is {array[where]} at index {where}, expected {_number(expected[where])}", index=where)
+        raise Wrong(f"{what}: {array[where]} at index {where}, expected {_number(expected[where])}", index=where)
     error = np.abs(array.astype(np.float64) - expected)
     scale = float(np.abs(expected).max())
     wrong = ~(error <= rtol * scale + atol)
@@ -96,15 +96,15 @@ def expect_shape(yours, shape, what="the result"):
     """Numbers of this shape are expected, whatever they are; returns them as an array."""
     running.seen.append(yours)
     if yours is None:
-        raise Wrong(f"{what} is None; {NOTHING}")
+        raise Wrong(f"{what}: None; {NOTHING}")
     try:
         array = np.asarray(yours)
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "fiub":
-        raise Wrong(f"{what} is {_kind(yours)}; expected {f'numbers of shape {shape}' if shape else 'a number'}")
+        raise Wrong(f"{what}: {_kind(yours)}; expected {f'numbers of shape {shape}' if shape else 'a number'}")
     if array.shape != shape:
-        raise Wrong(f"{what} has shape {array.shape}, expected {shape}")
+        raise Wrong(f"{what}: shape {array.shape}, expected {shape}")
     return array
 
 
@@ -130,7 +130,7 @@ def expect_parts(result, *names):
     """What a function has just returned is to be a tuple, or a list, with a part for each name; gives it back."""
     expected = f"({', '.join(names)})"
     if len(expect_type(result, (tuple, list), expected)) != len(names):
-        raise Wrong(f"{running.function} returned {plural(len(result), 'part')}; expected {len(names)}, {expected}")
+        raise Wrong(f"{running.function} returned {a_kind(result)} of {len(result)}; expected {expected}")
     return result
 
 

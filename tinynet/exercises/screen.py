@@ -43,6 +43,11 @@ def say(text="", **how):
     print(text, flush=True, **how)
 
 
+def tell(text, colour=None):
+    """Print a sentence, broken where the terminal ends."""
+    say("\n".join(wrap(text, colour=colour)))
+
+
 def passing_words(text, on="dim"):
     """Show a line for as long as something runs: only in a terminal."""
     if sys.stdout.isatty():
@@ -79,19 +84,18 @@ def report(exercise, path, verdict):
     )
     lines = [head]
     if verdict.state == "unattempted" and (verdict.untouched or not verdict.findings):
-        first, *rest = wrap(verdict.sentence or f"not attempted yet; open {path.name} and {_task(exercise)}", 10)
-        lines += [_marked("unattempted", first.strip()), *rest]
+        lines += _entry("unattempted", verdict.sentence or f"not attempted yet; open {path.name} and {_task(exercise)}")
         if not verdict.findings:
             return "\n".join(lines)
     for finding in verdict.findings:
-        lines.append(_marked(finding.state, finding.name))
-        lines += wrap(finding.lines[0], 10, "red") if finding.lines else []
-        lines += [" " * 10 + line for line in finding.lines[1:]]
+        lines += _entry(finding.state, finding.name)
+        for i, line in enumerate(finding.lines):
+            table = "  " in line  # and code is left alone as well
+            lines += [" " * 10 + line] if table else wrap(line, 10, None if i else "red")
         if finding.hint:
             lines += wrap(f"likely cause: {finding.hint}", 10, "yellow")
     if verdict.sentence:
-        first, *rest = wrap(verdict.sentence, 10, "red")
-        lines += [_marked("fail", first.strip()), *rest]
+        lines += _entry("fail", verdict.sentence, "red")
     if verdict.printed:
         lines.append(paint("  your code printed:", "dim"))
         lines += [paint(f"    {line}", "dim") for line in verdict.printed]
@@ -126,6 +130,12 @@ def _task(exercise):
 def _marked(state, text):
     colour, word = MARKS[state]
     return f"  {paint(f'{word:6}', colour)}  {text}"
+
+
+def _entry(state, text, colour=None):
+    """A mark, and beside it a text of as many lines as the terminal needs."""
+    first, *rest = wrap(text, 10, colour)
+    return [_marked(state, first.strip()), *rest]
 
 
 def wrap(text, indent=0, colour=None):

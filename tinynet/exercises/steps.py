@@ -79,19 +79,15 @@ def no_place(exercise):
 def try_it(workspace, exercise, steps=60):
     """Train AlexNet with the learner's function; the exit code says whether it learns as with the library's."""
     if exercise.place is None:
-        say("\n".join(screen.wrap(no_place(exercise))))
+        screen.tell(no_place(exercise))
         return 2
     verdict = judge_one(workspace, exercise)
     if verdict.state == "unattempted" or verdict.sentence:
         say(screen.report(exercise, workspace.path(exercise), verdict))
         return 3 if verdict.state == "unattempted" else 1
     if verdict.state != "pass":
-        say(
-            paint(
-                f"{exercise.name} does not pass yet ({verdict.passed} of {len(exercise.checks)} checks); see what that does",
-                "yellow",
-            )
-        )
+        passed = f"{verdict.passed} of {len(exercise.checks)} checks"
+        screen.tell(f"{exercise.name} does not pass yet ({passed}); see what that does", "yellow")
     child = spawn("tinynet.exercises.trial", exercise.name, workspace.path(exercise).resolve(), steps)
     try:
         return child.wait()

@@ -18,7 +18,7 @@ from alexnet import AlexNet, find_recipe
 from tinynet import data
 from tinynet.exercises.child import Refused, load
 from tinynet.exercises.exercise import find
-from tinynet.exercises.screen import paint, say, wrap
+from tinynet.exercises.screen import paint, say, tell
 from tinynet.exercises.screen import width as columns
 from tinynet.exercises.words import listed
 
@@ -32,7 +32,7 @@ def main(name, path, steps):
     try:
         functions, guard = load(exercise, path)
     except Refused as refused:
-        say(paint(str(refused), "red"))
+        tell(str(refused), "red")
         return 1
     for key, function in functions.items():  # they may call each other by their names in the file
         space = inspect.unwrap(function).__globals__
@@ -40,7 +40,7 @@ def main(name, path, steps):
     place = placed(exercise, functions, called)
     names = ", ".join(f"{module.__name__}.{what}" for module, what, _ in place)
     sizes = f"{SIZES['image_size']} px pictures, {steps} steps of {BATCH}"
-    say("\n".join(wrap(f"AlexNet, two towers, {sizes}; {names} replaced by yours")))
+    tell(f"AlexNet, two towers, {sizes}; {names} replaced by yours")
     mine, theirs = Trainer(), Trainer()
     say(f"{'step':>4}  {'library':>9}  {'yours':>9}  {'difference':>10}")
     far, first, yours = 0.0, None, None
@@ -58,10 +58,10 @@ def main(name, path, steps):
         say(f"{exercise.name} is not attempted yet; write it first")
         return 3
     except (Exception, SystemExit) as error:
-        say(paint(f"AlexNet stopped in your function: {type(error).__name__}: {error}", "red"))
+        tell(f"AlexNet stopped in your function: {type(error).__name__}: {error}", "red")
         return 1
     if guard.caught:
-        say(paint(f"your code imports {guard.caught[0]}, so what ran was not yours", "red"))
+        tell(f"your code imports {guard.caught[0]}, so what ran was not yours", "red")
         return 1
     if far < 1e-3 * first:
         alike = f"differ by {far:.1g} at most" if far else "are the same"
@@ -72,7 +72,7 @@ def main(name, path, steps):
             )
         )
         return 0
-    say(paint(f"the losses part by {far:.2g}: with yours, AlexNet does not learn what it learns with the library's.", "red"))
+    tell(f"the losses part by {far:.2g}: with yours, AlexNet does not learn what it learns with the library's.", "red")
     return 1
 
 

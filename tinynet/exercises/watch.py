@@ -8,7 +8,7 @@ import time
 
 from tinynet.exercises import steps
 from tinynet.exercises.exercise import exercises
-from tinynet.exercises.screen import WORDS, clear_line, count, paint, passing_words, progress, report, say, table, wrap
+from tinynet.exercises.screen import WORDS, clear_line, count, paint, passing_words, progress, report, say, table, tell, wrap
 
 POLL = 0.5  # seconds between looks at the files
 PATIENCE = 1.0  # seconds of a judgement until the screen says how to stop it
@@ -53,7 +53,7 @@ class Watch:
             later.join()  # so that it cannot speak after clear_line
         clear_line()
         if verdict is None:
-            say(f"{self.exercise.name} was not judged to the end; save it again, or press r")
+            tell(f"{self.exercise.name} was not judged to the end; save it again, or press r")
             self.prompt()
             return
         say(report(self.exercise, self.workspace.path(self.exercise), verdict))
@@ -104,14 +104,10 @@ class Watch:
         elif key == "t":
             steps.try_it(self.workspace, self.exercise)
         elif key == "x":
-            say(
-                "\n".join(
-                    wrap(f"reset puts {self.exercise.name} back to its beginning and keeps yours as a .bak file: y or n?")
-                )
-            )
+            tell(f"reset puts {self.exercise.name} back to its beginning and keeps yours as a .bak file: y or n?")
             self.waiting = True
         else:
-            say(f"{key!r} is not a key; " + ", ".join(f"{k}: {what}" for k, what in KEYS.items()))
+            tell(f"{key!r} is not a key; " + ", ".join(f"{k}: {what}" for k, what in KEYS.items()))
         return True
 
     waiting = False  # for the answer to x

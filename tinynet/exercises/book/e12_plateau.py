@@ -16,6 +16,7 @@ import numpy as np
 
 from tinynet.exercises.checks import expect, expect_type, require
 from tinynet.exercises.exercise import Exercise
+from tinynet.exercises.words import plural
 from tinynet.optim import SGD, ReduceLROnPlateau
 from tinynet.tensor import tensor
 
@@ -47,7 +48,7 @@ def judge(learning_rates, errors, *how, divided, lr=0.01):
     found = learning_rates(errors, lr, *how)
     shown = "errors " + " ".join(f"{error:g}" for error in errors) if len(errors) < 15 else f"{len(errors)} errors"
     expect_type(found, (list, tuple, np.ndarray), "a list of numbers")
-    require(len(found) == len(errors), f"{len(found)} rates were returned for {len(errors)} errors")
+    require(len(found) == len(errors), f"{plural(len(found), 'rate')} for {len(errors)} errors; expected one for each")
     expect(found, right, f"the rates after the {shown}" + (f", patience {how[0]}" if how else ""))
 
 
