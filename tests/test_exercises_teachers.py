@@ -71,7 +71,7 @@ def test_a_file_that_misbehaves_after_some_checks_earns_nothing():
     assert reports.record([(exercise, verdict)], Workspace("."))["points"] == 0
 
 
-def test_a_bug_to_find_earns_nothing_untouched_though_some_checks_pass(tmp_path, capsys):
+def test_a_bug_to_find_earns_what_is_found_and_not_what_passes_from_the_start(tmp_path, capsys):
     for exercise in (find("e06"), find("e29")):
         (tmp_path / f"{exercise.name}.py").write_text(f"# my name\n{exercise.stub}")
     entries = {e["name"]: e for e in report(capsys, tmp_path)["exercises"]}
@@ -79,6 +79,16 @@ def test_a_bug_to_find_earns_nothing_untouched_though_some_checks_pass(tmp_path,
     assert (entry["state"], entry["points"]) == ("unattempted", 0)
     assert {c["state"] for c in entry["checks"]} == {"pass", "fail"}
     assert entries["e29_find_the_bug"]["points"] == 0
+    e06, entry_of = find("e06"), lambda: report(capsys, tmp_path)["exercises"][list(exercises()).index("e06_three_of_five")]
+    path = tmp_path / f"{e06.name}.py"
+    path.write_text(e06.stub.replace("-dy * a / b", "-dy * a / b**2"))
+    assert entry_of()["points"] == round(e06.points / 3, 2)
+    assert grade("e06", *e06.compiled(path.read_text()).values(), points=3) == 1
+    assert grade("e06", *e06.compiled(e06.stub).values(), points=3) == 0
+    assert grade("e06", *e06.compiled(e06.answer).values(), points=3) == 3
+    capsys.readouterr()
+    path.write_text(e06.stub.replace("dy * y - dy * y**2", "dy"))
+    assert entry_of()["points"] == 0
 
 
 def test_a_solution_that_was_shown_first_earns_nothing(tmp_path, monkeypatch, capsys):
@@ -130,6 +140,7 @@ def test_a_folder_without_exercises_is_refused(tmp_path, capsys):
 
 def test_gradescope(handed_in, capsys):
     out = handed_in / "results.json"
+    (handed_in / "e01_three_slopes.py").write_text(find("e01").stub)
     assert command("report", handed_in, "--gradescope", out) == 0
     content = json.loads(out.read_text())
     assert content["score"] == round(sum(t["score"] for t in content["tests"]), 2) > 0
@@ -137,6 +148,7 @@ def test_gradescope(handed_in, capsys):
     for test in content["tests"]:
         assert set(test) == {"name", "number", "score", "max_score", "status", "output", "visibility"}
         assert test["status"] in ("passed", "failed") and 0 <= test["score"] <= test["max_score"]
+    assert "not attempted yet; open e01_three_slopes.py" in content["tests"][0]["output"]
     assert "the square is missing" in next(t["output"] for t in content["tests"] if t["name"].startswith(RELU))
     assert "points" in capsys.readouterr().out
     assert command("report", handed_in, "--gradescope", handed_in / "no" / "results.json") == 2

@@ -75,6 +75,15 @@ def varies(exercise):
     return any(_run(exercise, check, exercise.functions, 0)[1].drew for check in exercise.checks)
 
 
+def earned(exercise, findings):
+    """The part of its points: of the checks that pass, or, if there is a bug to find, of those that fail because of it."""
+    passed, given = sum(f.state == "pass" for f in findings), 0
+    if exercise.starts:
+        start = judge(exercise, exercise.compiled(exercise.stub))
+        given = sum(f.state == "pass" for f in start)
+    return max(0, passed - given) / (len(exercise.checks) - given)
+
+
 def state_of(findings):
     """The state of the exercise: the worst of its checks, fail before inconclusive before unattempted."""
     states = {finding.state for finding in findings}

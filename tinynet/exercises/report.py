@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tinynet
 from tinynet.errors import UsageError
-from tinynet.exercises.judge import varies
+from tinynet.exercises.judge import earned, varies
 from tinynet.exercises.screen import plain
 from tinynet.exercises.screen import report as as_text
 
@@ -20,8 +20,9 @@ def record(judged, workspace):
     "max", "checks": [{"name", "state", "rel", "index"}], "sentence", "same_for_everybody", "hints_used", "sha256",
     "seconds"}]}. state: pass, fail, inconclusive, unattempted, or gave_up for a file that passes after its solution was
     shown. A check that was not reached is missing; rel and index are those of the worst entry, or null. points: max times
-    the part of the checks that passed, 0 for gave_up and for a file as it was given. same_for_everybody: no check draws
-    anything, so a seed file makes no variant. The same files and seed give the same report, but for "seconds".
+    the part of the checks that passed, without those that pass before a bug is found, and 0 for gave_up.
+    same_for_everybody: no check draws anything, so a seed file makes no variant. The same files and seed give the same
+    report, but for "seconds".
     """
     entries = [_entry(exercise, verdict, workspace.of(exercise)) for exercise, verdict in judged]
     return {
@@ -35,8 +36,8 @@ def record(judged, workspace):
 
 def _entry(exercise, verdict, known):
     gave_up = verdict.state == "pass" and known.get("gave_up", False)
-    part = 0 if gave_up else verdict.passed / len(exercise.checks)
-    if verdict.sentence or verdict.untouched:  # what passed before a file misbehaved, or was touched, earns nothing
+    part = 0 if gave_up else earned(exercise, verdict.findings)
+    if verdict.sentence:  # cut short: what passed before the file misbehaved earns nothing
         part = 0
     checks = [
         {"name": f.name, "state": f.state, "rel": f.rel, "index": None if f.index is None else list(f.index)}

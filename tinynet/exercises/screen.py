@@ -84,7 +84,9 @@ def report(exercise, path, verdict):
     )
     lines = [head]
     if verdict.state == "unattempted" and (verdict.untouched or not verdict.findings):
-        lines += _entry("unattempted", verdict.sentence or f"not attempted yet; open {path.name} and {_task(exercise)}")
+        lines += _entry(
+            "unattempted", verdict.sentence or f"not attempted yet; open {Path(path).name} and {_task(exercise)}"
+        )
         if not verdict.findings:
             return "\n".join(lines)
     for finding in verdict.findings:

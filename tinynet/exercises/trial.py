@@ -65,12 +65,8 @@ def main(name, path, steps):
         return 1
     if far < 1e-3 * first:
         alike = f"differ by {far:.1g} at most" if far else "are the same"
-        say(
-            paint(
-                f"AlexNet learns with your {listed([key for key in functions if key in called])}: the losses {alike}.",
-                "green",
-            )
-        )
+        ran = listed([key for key in functions if key in called])
+        tell(f"AlexNet learns with your {ran}: the losses {alike}.", "green")
         return 0
     tell(f"the losses part by {far:.2g}: with yours, AlexNet does not learn what it learns with the library's.", "red")
     return 1
