@@ -124,6 +124,7 @@ def test_results_are_alike_to_nine_digits():
     assert not alike(a, a[:1]) and not alike("a", "b") and not alike({"a": 1}, {"b": 1})
     assert alike(np.array([np.nan, np.inf]), np.array([np.nan, np.inf]))
     assert not alike(np.array([np.nan, 1.0]), np.array([1.0, 1.0]))
+    assert not alike(a, [np.zeros((2, 1)), np.zeros((2, 2))]) and not alike(None, [np.zeros((2, 1)), np.zeros((2, 2))])
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ from tinynet.errors import CheckpointError, DataError, TinynetError, UsageError
 from tinynet.evaluation import Score, evaluate, probabilities
 from tinynet.interrupt import Interrupt
 from tinynet.kernels.parallel import use_threads
-from tinynet.memory import raise_if_out_of_memory
 from tinynet.ops.losses import cross_entropy
 from tinynet.optim import ReduceLROnPlateau
+from tinynet.out_of_memory import raise_if_out_of_memory
 from tinynet.tensor import Tensor
 
 ALWAYS = dict(data=None, lr=None, seed=0, width=0.25, recipe="modern")
