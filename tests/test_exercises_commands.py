@@ -147,6 +147,13 @@ def test_the_failing_report_says_where_how_and_why(course, capsys):
     assert "\x1b" not in out
 
 
+def test_a_cause_is_told_once(course, capsys):
+    save(RELU, edited(RELU, "(x > 0)", "(dy > 0)"))
+    command("check", RELU)
+    out = capsys.readouterr().out
+    assert out.count("it is x that decides") == 1 and out.count("likely cause: as above") == 1
+
+
 def test_a_bug_to_find_is_shown_before_the_first_edit(course, capsys):
     """Find-the-bug files fail some checks as they are given, but count as not attempted."""
     for name, task in (("e06", "find the bugs in divide_backward, sigmoid_backward,"), ("e29", "find the bug in prepare")):

@@ -89,13 +89,15 @@ def report(exercise, path, verdict):
         )
         if not verdict.findings:
             return "\n".join(lines)
+    told = set()
     for finding in verdict.findings:
         lines += _entry(finding.state, finding.name)
         for i, line in enumerate(finding.lines):
             table = "  " in line  # and code is left alone as well
             lines += [" " * 10 + line] if table else wrap(line, 10, None if i else "red")
         if finding.hint:
-            lines += wrap(f"likely cause: {finding.hint}", 10, "yellow")
+            lines += wrap(f"likely cause: {'as above' if finding.hint in told else finding.hint}", 10, "yellow")
+            told.add(finding.hint)
     if verdict.sentence:
         lines += _entry("fail", verdict.sentence, "red")
     if verdict.printed:
