@@ -84,11 +84,10 @@ def report(exercise, path, verdict):
     )
     lines = [head]
     if verdict.state == "unattempted" and (verdict.untouched or not verdict.findings):
-        lines += _entry(
-            "unattempted", verdict.sentence or f"not attempted yet; open {Path(path).name} and {_task(exercise)}"
-        )
+        task = f"not attempted yet; open {Path(path).name} and {_task(exercise)}"
         if not verdict.findings:
-            return "\n".join(lines)
+            return "\n".join([*lines, *_entry("unattempted", verdict.sentence or task)])
+        lines += _entry("unattempted", task)
     told = set()
     for finding in verdict.findings:
         lines += _entry(finding.state, finding.name)
