@@ -95,6 +95,13 @@ def test_a_place_that_is_never_used_is_rejected(tmp_path, text):
         proofs.alexnet_learns_with_it(author(tmp_path, text))
 
 
+@pytest.mark.parametrize("title, headline", [("A square.", "A square."), ("A square", "A square."), ("Why?", "Why?")])
+def test_a_title_keeps_its_own_end(tmp_path, text, title, headline):
+    exercise = author(tmp_path, text.replace("Title, a few words.", title))
+    assert exercise.stub.startswith(f'"""e50: {headline}\n')
+    assert exercise.answer.startswith(f'"""e50: {headline} A solution."""')
+
+
 # recognising mistakes -------------------------------------------------------------------------------------------------
 
 
@@ -118,3 +125,20 @@ def test_results_are_alike_to_nine_digits():
     assert alike(np.array([np.nan, np.inf]), np.array([np.nan, np.inf]))
     assert not alike(np.array([np.nan, 1.0]), np.array([1.0, 1.0]))
     assert not alike(a, [np.zeros((2, 1)), np.zeros((2, 2))]) and not alike(None, [np.zeros((2, 1)), np.zeros((2, 2))])
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        ("None", "square_backward returned None; a function that never reaches `return` gives None"),
+        ("1.0", "the check could not go on from what square_backward returned, a float: TypeError: "),
+    ],
+)
+def test_a_check_that_crashes_says_from_which_answer(tmp_path, text, answer, told):
+    """Also if the check has required something before; what it required is not the answer."""
+    call = "found = square_backward(np.array([1.0, 10.0]), np.array([3.0, -2.0]))"
+    new = f'@exercise.check("crash")\ndef _(square_backward, rng):\n    {call}\n    require(True, "")\n    found[0]\n\n\n'
+    text = text.replace("expect, gradients", "expect, gradients, require")
+    exercise = author(tmp_path, text.replace("exercise.mistake(", new + "exercise.mistake(", 1))
+    finding = judge(exercise, {"square_backward": lambda dy, x: eval(answer)})[-1]
+    assert finding.state == "fail" and finding.lines[0].startswith(told)

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from learners import RELU, answer, command, edited
 
-from tinynet.exercises import screen, steps, trial
+from tinynet.exercises import screen, steps, trial, watch
 from tinynet.exercises.exercise import exercises, find
 from tinynet.exercises.workspace import Workspace
 
@@ -146,6 +147,28 @@ def test_the_failing_report_says_where_how_and_why(course, capsys):
     assert "\x1b" not in out
 
 
+def test_a_cause_is_told_once(course, capsys):
+    save(RELU, edited(RELU, "(x > 0)", "(dy > 0)"))
+    command("check", RELU)
+    out = capsys.readouterr().out
+    assert out.count("it is x that decides") == 1 and out.count("likely cause: as above") == 1
+
+
+def test_a_bug_to_find_is_shown_before_the_first_edit(course, capsys):
+    """Find-the-bug files fail some checks as they are given, but count as not attempted."""
+    for name, task in (("e06", "find the bugs in divide_backward, sigmoid_backward,"), ("e29", "find the bug in prepare")):
+        assert command("check", name) == 3
+        out = capsys.readouterr().out
+        told = " ".join(out.split())
+        assert "TO DO" in out and task in told and "FAIL" in out
+        assert "checks pass as it stands" in out and "write" not in told and "likely cause" not in out
+        assert "tries" not in known(find(name).name)
+    assert command("check", "e06", "e29", RELU) == 3
+    assert "FAIL" not in capsys.readouterr().out
+    assert command("check", RELU) == 3
+    assert "write relu_backward and tanh_backward" in " ".join(capsys.readouterr().out.split())
+
+
 # what is remembered ---------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +240,7 @@ def test_hints_are_a_ladder(course, capsys):
         assert capsys.readouterr().out.count("hint ") == shown
     assert known()["hints"] == len(ladder)
     assert command("hint", RELU) == 0
-    assert "these are all hints" in capsys.readouterr().out and known()["hints"] == len(ladder)
+    assert "these are all hints" in capsys.readouterr().out.rpartition("hint ")[2] and known()["hints"] == len(ladder)
 
 
 def test_the_solution_is_shown_after_passing_or_on_giving_up_which_is_noted(course, capsys):
@@ -273,6 +296,15 @@ def test_try_trains_alexnet_with_the_learners_function(course, capfd):
     assert code == 1 and "does not pass yet" in out and "the losses part" in out
 
 
+def test_try_names_the_functions_that_ran(course, capfd):
+    text = edited("e18_groups", "    parts = zip(", "    helper()\n    parts = zip(") + "\n\ndef helper():\n    {}\n"
+    code, out = tried("e18_groups", text.format("pass"), capfd, 1)
+    assert code == 0 and "AlexNet learns with your grouped_conv: the losses" in out
+    calling = "full_kernels(np.ones((2, 1, 1, 1)), 2)"  # by its name in the file
+    code, out = tried("e18_groups", text.format(calling), capfd, 1)
+    assert code == 0 and "AlexNet learns with your grouped_conv and full_kernels: the losses" in out
+
+
 def test_try_of_a_stub_and_of_a_broken_file(course, capfd):
     code, out = tried(RELU, find(RELU).stub, capfd)
     assert code == 3 and "not attempted" in out
@@ -303,6 +335,42 @@ def test_colour_only_in_a_terminal_that_has_it_and_whose_user_wants_it(monkeypat
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert not screen.colourful(Terminal())
+
+
+def test_it_fits_into_64_columns(course, monkeypatch, capsys):
+    """All but the paths, the list, whose titles a terminal cuts, and what other programs make of their errors."""
+    monkeypatch.setenv("COLUMNS", "64")
+    save(RELU, edited(RELU, "(x > 0)", "(x > 0) * -1.2345678e-7"))
+    with open("e29_find_the_bug.py", "a", encoding="utf-8") as file:
+        file.write("\n\nfound = False\n")
+    save("e18_groups", answer("e18_groups").replace("full = np", "raise ValueError('a ' * 90)\n    full = np"))
+    for arguments in (
+        ["check", "e18"],
+        ["check", RELU],
+        ["check", "e06"],
+        ["check", "e29"],
+        *[["hint", "e06"]] * 4,
+        ["solution", "e06"],
+        [],
+    ):
+        command(*arguments)
+    steps.try_it(Workspace.open(), find("e06"))
+    watch.Watch(Workspace.open(), None).prompt()
+    long = [line for line in capsys.readouterr().out.split("\n") if len(line) > 64 and not line.endswith(".py")]
+    assert not long
+
+
+def test_the_help_fits_into_80_columns(capsys):
+    with pytest.raises(SystemExit):
+        command("--help")
+    assert max(map(len, capsys.readouterr().out.split("\n"))) <= 80
+
+
+def test_the_file_to_compare_with_is_where_it_is_said_to_be(course, capsys):
+    save(RELU, answer(RELU))
+    command("check", RELU)
+    path = capsys.readouterr().out.partition("compare with ")[2].split("\n")[0]
+    assert "def relu(" in Path(path).read_text(encoding="utf-8")
 
 
 def test_as_a_program_in_a_pipe(course):

@@ -46,8 +46,8 @@ def test_the_json_report_has_schema_1(handed_in, capsys):
     assert (content["schema"], content["tinynet"]) == (1, tinynet.__version__)
     assert [e["name"] for e in content["exercises"]] == list(exercises())
     for entry in content["exercises"]:
-        assert list(entry) == ["name", "chapter", "state", "points", "max", "checks", "sentence", "hints_used", "sha256",
-                               "seconds"]  # fmt: skip
+        assert list(entry) == ["name", "chapter", "state", "points", "max", "checks", "sentence", "same_for_everybody",
+                               "hints_used", "sha256", "seconds"]  # fmt: skip
         assert all(list(c) == ["name", "state", "rel", "index"] for c in entry["checks"])
     entry = next(e for e in content["exercises"] if e["name"] == RELU)
     assert (entry["state"], entry["max"]) == ("fail", find(RELU).points)
@@ -71,6 +71,26 @@ def test_a_file_that_misbehaves_after_some_checks_earns_nothing():
     assert reports.record([(exercise, verdict)], Workspace("."))["points"] == 0
 
 
+def test_a_bug_to_find_earns_what_is_found_and_not_what_passes_from_the_start(tmp_path, capsys):
+    for exercise in (find("e06"), find("e29")):
+        (tmp_path / f"{exercise.name}.py").write_text(f"# my name\n{exercise.stub}")
+    entries = {e["name"]: e for e in report(capsys, tmp_path)["exercises"]}
+    entry = entries["e06_three_of_five"]
+    assert (entry["state"], entry["points"]) == ("unattempted", 0)
+    assert {c["state"] for c in entry["checks"]} == {"pass", "fail"}
+    assert entries["e29_find_the_bug"]["points"] == 0
+    e06, entry_of = find("e06"), lambda: report(capsys, tmp_path)["exercises"][list(exercises()).index("e06_three_of_five")]
+    path = tmp_path / f"{e06.name}.py"
+    path.write_text(e06.stub.replace("-dy * a / b", "-dy * a / b**2"))
+    assert entry_of()["points"] == round(e06.points / 3, 2)
+    assert grade("e06", *e06.compiled(path.read_text()).values(), points=3) == 1
+    assert grade("e06", *e06.compiled(e06.stub).values(), points=3) == 0
+    assert grade("e06", *e06.compiled(e06.answer).values(), points=3) == 3
+    capsys.readouterr()
+    path.write_text(e06.stub.replace("dy * y - dy * y**2", "dy"))
+    assert entry_of()["points"] == 0
+
+
 def test_a_solution_that_was_shown_first_earns_nothing(tmp_path, monkeypatch, capsys):
     Workspace.init(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -90,6 +110,20 @@ def test_hidden_variants_draw_other_values_and_are_repeatable(handed_in, capsys)
     assert [e["state"] for e in hidden["exercises"]] == [e["state"] for e in public["exercises"]]
 
 
+def test_exercises_of_which_there_are_no_variants_are_named(handed_in, capsys):
+    """Exercise 22 judges tests by given functions: there is nothing to draw."""
+    (handed_in / "e22_ties.py").write_text(answer("e22_ties"))
+    entries = {e["name"]: e["same_for_everybody"] for e in report(capsys, handed_in)["exercises"]}
+    assert entries["e22_ties"] and not entries[RELU] and not entries[OTHER]
+    secret = handed_in / "secret"
+    secret.write_text("autumn 2026\n")
+    command("report", handed_in)
+    assert "same for everybody" not in capsys.readouterr().out
+    command("report", handed_in, "--seed-file", secret)
+    named = capsys.readouterr().out.partition("same for everybody")[2]
+    assert "e22_ties" in named and RELU not in named and OTHER not in named
+
+
 @pytest.mark.parametrize("content", [None, "", " \n"])
 def test_a_seed_file_that_is_missing_or_empty_is_refused(handed_in, capsys, content):
     secret = handed_in / "secret"
@@ -106,6 +140,7 @@ def test_a_folder_without_exercises_is_refused(tmp_path, capsys):
 
 def test_gradescope(handed_in, capsys):
     out = handed_in / "results.json"
+    (handed_in / "e01_three_slopes.py").write_text(find("e01").stub)
     assert command("report", handed_in, "--gradescope", out) == 0
     content = json.loads(out.read_text())
     assert content["score"] == round(sum(t["score"] for t in content["tests"]), 2) > 0
@@ -113,6 +148,7 @@ def test_gradescope(handed_in, capsys):
     for test in content["tests"]:
         assert set(test) == {"name", "number", "score", "max_score", "status", "output", "visibility"}
         assert test["status"] in ("passed", "failed") and 0 <= test["score"] <= test["max_score"]
+    assert "not attempted yet; open e01_three_slopes.py" in content["tests"][0]["output"]
     assert "the square is missing" in next(t["output"] for t in content["tests"] if t["name"].startswith(RELU))
     assert "points" in capsys.readouterr().out
     assert command("report", handed_in, "--gradescope", handed_in / "no" / "results.json") == 2

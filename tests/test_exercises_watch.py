@@ -156,6 +156,23 @@ def test_ctrl_c_ends_it_and_gives_the_terminal_back(course, terminal):
     assert termios.tcgetattr(screen.master)[3] == before[3]
 
 
+def test_a_long_judgement_says_how_to_stop_it_and_ctrl_c_stops_nothing_else(course, terminal):
+    screen = terminal(NO_COLOR="1")
+    screen.until("q: quit")
+    path = course / f"{RELU}.py"
+    path.write_text(edited(RELU, "return dy * (x > 0)", "while True: pass"))
+    assert "keys wait" not in screen.until("checking e19")
+    screen.until("keys wait; Ctrl-C stops it")
+    screen.child.send_signal(2)
+    screen.until("was not judged to the end")
+    screen.until("q: quit")
+    path.write_text(answer(RELU))
+    assert "keys wait" not in screen.until("passed: all 3")
+    screen.until("q: quit")
+    screen.child.send_signal(2)
+    assert screen.child.wait(20) == 130
+
+
 def test_manual_mode_in_a_terminal_judges_on_enter_only(course, terminal):
     screen = terminal("--manual")
     screen.until("Enter judges")

@@ -11,7 +11,7 @@
     @exercise.starts_as   (find the bug) what its body is in the learner's file, instead of `raise NotImplementedError`;
                           Exercise(lines=2) allows two changed lines
     @exercise.check("title")      raises if the learner's function is wrong. Its parameters say what it wants: the functions
-                          to judge, by name, and `rng`. `checks.py` has the words: expect, gradients, require, distinct
+                          to judge, by name, and `rng`. `checks.py` has the words: expect, gradients, require, ...
     exercise.mistake("sentence", "old", "new")      a wrong answer, as an edit of the solution's text, with the sentence
                           that a learner deserves who makes it; several pairs of old and new may follow one another
     @exercise.mistake("sentence")                   the same as a function of its own

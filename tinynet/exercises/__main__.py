@@ -14,21 +14,23 @@ from tinynet.exercises import actions
 from tinynet.exercises.screen import COMMAND, say
 
 USAGE = """\
-  init [DIR]           write the exercises into DIR; --update adds new ones later and touches no edited file
+  init [DIR]           write the exercises into DIR; --update: add new ones
   list                 all exercises and how they stand (--json)
-  watch [NAME]         judge a file whenever you save it; --manual: whenever you press Enter
+  watch [NAME]         judge a file at every save; --manual: at every Enter
   check [NAME ...]     judge these exercises, or all
   hint NAME            the next hint
   solution NAME        a solution, once yours has passed; --give-up: before
   reset NAME           start again; yours is kept as a .bak file
-  try NAME             train AlexNet with your function in place of the library's
+  try NAME             train AlexNet with your function in the library's place
 
 for teachers
-  report [DIR]         judge a folder; --json, --gradescope FILE, --seed-file FILE for hidden variants
-  export --nbgrader DIR    one notebook a chapter
-  dev check [NAME ...] | dev new NAME    prove exercises; write the skeleton of one
+  report [DIR]         judge a folder; --json, --gradescope FILE;
+                       --seed-file FILE: hidden variants
+  export               --nbgrader DIR: one notebook a chapter
+  dev check [NAME ...] prove exercises
+  dev new NAME         write the skeleton of one
 
-NAME is e17, 17 or the whole name. Commands run in the folder that init made."""
+NAME is e17, 17 or the whole name. Commands run in init's folder."""
 
 
 COMMANDS = ("init", "list", "watch", "check", "hint", "reset", "solution", "try", "report", "export", "dev")

@@ -10,6 +10,7 @@ from tinynet.exercises import book, notebook, screen, steps, watch
 from tinynet.exercises import report as reports
 from tinynet.exercises.exercise import exercises, find
 from tinynet.exercises.screen import COMMAND, paint, say
+from tinynet.exercises.words import listed, plural
 from tinynet.exercises.workspace import STATE, Workspace
 
 SKELETON = Path(book.__file__).with_name("skeleton.py")
@@ -26,13 +27,13 @@ def init(options):
         folder = options.folder or "."
         workspace = Workspace.open(folder) if (Path(folder) / STATE).exists() else Workspace.at(folder)
         new, renewed, kept = workspace.update()
-        counts = f"{_some(new, 'exercise')} added, {_some(renewed, 'unedited file')} renewed"
+        counts = f"{plural(len(new), 'exercise')} added, {plural(len(renewed), 'unedited file')} renewed"
         say(f"{counts}, {len(kept)} that you have edited left alone")
         for exercise in new:
             say(f"  new: {exercise.name}  {exercise.title}")
         return 0
     workspace = Workspace.init(options.folder or "tinynet-exercises")
-    say(f"{_some(exercises(), 'exercise')} are in {workspace.folder.resolve()}")
+    say(f"{plural(len(exercises()), 'exercise')} are in {workspace.folder.resolve()}")
     say()
     say(f"  cd {workspace.folder}")
     say(f"  {COMMAND} watch")
@@ -130,6 +131,9 @@ def report(options):
     for exercise, verdict in judged_all:
         say(screen.short_report(exercise, verdict))
     say()
+    same = [e["name"] for e in content["exercises"] if e["same_for_everybody"]]
+    if options.seed_file and same:
+        screen.tell(f"same for everybody, since nothing is drawn there: {listed(same)}")
     say(
         f"{content['points']:g} of {content['max']:g} points"
         + (f", written to {options.gradescope}" if options.gradescope else "")
@@ -157,7 +161,7 @@ def dev(options):
                 failed += 1
                 say(f"{paint('FAIL', 'red')}  {exercise.name}: {proof.__name__.replace('_', ' ')}: {error}")
         say(f"{paint('done', 'dim')}  {exercise.name}: {len(exercise.checks)} checks, {len(exercise.mistakes)} mistakes")
-    say(f"{_some(range(failed), 'proof')} failed" if failed else paint("all proofs hold", "green"))
+    say(f"{plural(failed, 'proof')} failed" if failed else paint("all proofs hold", "green"))
     return 1 if failed else 0
 
 
@@ -185,7 +189,3 @@ def _find(word):
 def _positive(flag, value):
     if value is not None and not 0 < value < float("inf"):
         raise UsageError(f"{flag} {value:g} makes no sense; give a number above 0")
-
-
-def _some(things, what):
-    return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"

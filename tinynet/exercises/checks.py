@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 
+from tinynet.exercises.words import a_kind, listed, plural
 from tinynet.gradcheck import gradcheck
 from tinynet.tensor import tensor
 
@@ -17,15 +18,22 @@ class Wrong(Exception):
 
 
 class Running:
-    """The check that runs. seen: what the judged functions gave and what was compared, by which mistakes are recognised."""
+    """The check that runs.
+
+    seen: what the judged functions gave and what was compared, by which mistakes are recognised. function, result: the name
+    of the judged function that returned last, and what it gave. drew: whether the check drew from its generator.
+    """
 
     def __init__(self, key):
         self.key, self.seen, self.calls, self.gradients = key, [], 0, 0
+        self.function, self.result, self.drew = None, None, False
 
 
 running = Running(None)
 _values = {}  # of the authors' functions, by check, seed and arguments
 _MOST = 50_000
+
+NOTHING = "a function that never reaches `return` gives None"
 
 
 def begin(key):
@@ -60,38 +68,70 @@ def expect(yours, expected, what="the result", *, rtol=1e-9, atol=0.0):
 
     An entry may differ by rtol times the largest expected one, plus atol. Raises Wrong with the entries that differ most.
     """
-    running.seen.append(yours)
-    if yours is None:
-        raise Wrong(f"{what} is None; a function that never reaches `return` gives None")
     expected = np.asarray(expected)
-    try:
-        array = np.asarray(yours)
-    except ValueError:
-        array = np.asarray(None)
-    if array.dtype.kind not in "fiub":
-        raise Wrong(f"{what} is {_kind(yours)}; expected {_numbers(expected)}")
-    if array.shape != expected.shape:
-        raise Wrong(f"{what} has shape {array.shape}, expected {expected.shape}")
+    array = expect_shape(yours, expected.shape, what)
     if expected.dtype.kind == "f" and array.dtype.kind == "f" and array.dtype.itemsize < expected.dtype.itemsize:
-        raise Wrong(f"{what} is {array.dtype}, expected {expected.dtype}: keep the dtype of the arguments")
+        raise Wrong(f"{what}: {array.dtype}, expected {expected.dtype}; keep the dtype of the arguments")
     if not array.size:
         return
     if not np.isfinite(array).all() and np.isfinite(expected).all():
         where = _index(np.argwhere(~np.isfinite(array))[0])
-        raise Wrong(f"{what} is {array[where]} at index {where}, expected {_number(expected[where])}", index=where)
+        raise Wrong(f"{what}: {array[where]} at index {where}, expected {_number(expected[where])}", index=where)
     error = np.abs(array.astype(np.float64) - expected)
     scale = float(np.abs(expected).max())
     wrong = ~(error <= rtol * scale + atol)
     if wrong.any():
         worst = [_index(i) for i in sorted(np.argwhere(wrong).tolist(), key=lambda i: -error[tuple(i)])[:3]]
         rel = float(error.max() / scale) if scale else None
+        rows = [(_place(i), _number(array[i]), _number(expected[i])) for i in worst]
         raise Wrong(
-            f"{what}: {wrong.sum()} of {_plural(wrong.size, 'entry', 'entries')} wrong" if wrong.size > 1 else f"{what}",
-            f"{'index':16}{'yours':>16}{'expected':>16}" if wrong.size > 1 else f"{'':16}{'yours':>16}{'expected':>16}",
-            *[f"{_place(i):16}{_number(array[i]):>16}{_number(expected[i]):>16}" for i in worst],
+            f"{what}: {wrong.sum()} of {plural(wrong.size, 'entry', 'entries')} wrong" if wrong.size > 1 else f"{what}",
+            *_table(("index" if wrong.size > 1 else "", "yours", "expected"), *rows),
             rel=rel,
             index=worst[0],
         )
+
+
+def expect_shape(yours, shape, what="the result"):
+    """Numbers of this shape are expected, whatever they are; returns them as an array."""
+    running.seen.append(yours)
+    if yours is None:
+        raise Wrong(f"{what}: None; {NOTHING}")
+    try:
+        array = np.asarray(yours)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise Wrong(f"{what}: {_kind(yours)}; expected {f'numbers of shape {shape}' if shape else 'a number'}")
+    if array.shape != shape:
+        raise Wrong(f"{what}: shape {array.shape}, expected {shape}")
+    return array
+
+
+def expect_all(function, rows):
+    """Compare function(*arguments) with what is right, for all of rows, [(arguments, right)].
+
+    All calls come before any comparison, so that a mistake is recognised by everything it does.
+    """
+    results = [function(*arguments) for arguments, _ in rows]
+    for result, (arguments, right) in zip(results, rows, strict=True):
+        expect(result, right, f"{running.function}({', '.join(map(repr, arguments))})")
+
+
+def expect_type(result, types, what):
+    """What a function has just returned is to be `what`, one of the types; gives it back, or raises Wrong that says so."""
+    if not isinstance(result, types):
+        told = f"None; {NOTHING}" if result is None else f"{a_kind(result)}; expected {what}"
+        raise Wrong(f"{running.function} returned {told}")
+    return result
+
+
+def expect_parts(result, *names):
+    """What a function has just returned is to be a tuple, or a list, with a part for each name; gives it back."""
+    expected = f"({', '.join(names)})"
+    if len(expect_type(result, (tuple, list), expected)) != len(names):
+        raise Wrong(f"{running.function} returned {a_kind(result)} of {len(result)}; expected {expected}")
+    return result
 
 
 def note(value):
@@ -117,10 +157,10 @@ def gradients(forward, args, vjp, rng, names=None, **how):
         found = vjp(dy, *arrays)
         parts = list(found) if isinstance(found, (tuple, list)) else [found]
         if len(parts) != len(args):
-            raise Wrong(f"{_plural(len(parts), 'gradient', 'gradients')} returned, expected {len(args)}")
+            raise Wrong(f"{plural(len(parts), 'gradient')} returned, expected {len(args)}")
         for part in parts:
             if part is None:
-                raise Wrong("the gradient is None; a function that never reaches `return` gives None")
+                raise Wrong(f"the gradient is None; {NOTHING}")
             if np.asarray(part).dtype.kind not in "fiub":
                 raise Wrong(f"a gradient is {_kind(part)}; expected an array")
         return parts
@@ -134,11 +174,11 @@ def gradients(forward, args, vjp, rng, names=None, **how):
     for result in bad:
         lines.append(f"gradient of {result.name}: {result.reason}")
         if result.worst:
-            lines.append(f"{'index':16}{'yours':>16}{'numeric':>16}{'rel err':>10}")
-            lines += [f"{i!s:16}{yours:16.8g}{numeric:16.8g}{rel:10.1e}" for i, yours, numeric, rel in result.worst]
+            rows = [(str(i), f"{yours:.8g}", f"{numeric:.8g}", f"{rel:.1e}") for i, yours, numeric, rel in result.worst]
+            lines += _table(("index", "yours", "numeric", "rel err"), *rows)
         lines += result.picture
     right = [r.name for r in results if r.status == "pass"]
-    lines += [f"right: the gradient of {' and '.join(right)}"] if right else []
+    lines += [f"right: the gradient of {listed(right)}"] if right else []
     rel = bad[0].rel if np.isfinite(bad[0].rel) else None
     likely = next((r.hints[0] for r in bad if r.hints), None)
     state = "fail" if any(r.status == "fail" for r in bad) else "inconclusive"
@@ -159,11 +199,13 @@ def distinct(rng, *shape):
 
 
 def _kind(value):
-    return "an array of objects" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+    return "an array of objects" if isinstance(value, np.ndarray) else a_kind(value)
 
 
-def _numbers(expected):
-    return "a number" if expected.ndim == 0 else f"numbers of shape {expected.shape}"
+def _table(*rows):
+    """Rows of words as lines, each column as narrow as its words allow: terminals are, too."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["   ".join([f"{row[0]:{widths[0]}}", *map(str.rjust, row[1:], widths[1:])]) for row in rows]
 
 
 def _index(where):
@@ -176,7 +218,3 @@ def _place(index):
 
 def _number(value):
     return f"{value:.8g}" if isinstance(value, (float, np.floating)) else str(value)
-
-
-def _plural(n, one, many):
-    return f"{n} {one if n == 1 else many}"

@@ -114,6 +114,10 @@ class Exercise:
         return inspect.cleandoc(self.module.__doc__).split("\n")[0].rstrip(".")
 
     @property
+    def _headline(self):
+        return f"{self.short}: {self.title}{'' if self.title[-1:] in '?!' else '.'}"
+
+    @property
     def statement(self):
         return inspect.cleandoc(self.module.__doc__).partition("\n")[2].strip()
 
@@ -132,13 +136,13 @@ class Exercise:
         after = f"; builds on {', '.join(self.after)}" if self.after else ""
         facts = f"Chapter {self.chapter}, about {self.minutes} minutes, difficulty {self.difficulty} of 5{after}."
         command = f"python -m tinynet.exercises check {self.short}"
-        head = f'"""{self.short}: {self.title}.\n\n{self.statement}\n\n{facts}\nJudge it: {command}\n"""'
+        head = f'"""{self._headline}\n\n{self.statement}\n\n{facts}\nJudge it: {command}\n"""'
         return self._file(head, self._start)
 
     @functools.cached_property
     def answer(self):
         """The solution as a file."""
-        return self._file(f'"""{self.short}: {self.title}. A solution."""', lambda node: self._lines(node))
+        return self._file(f'"""{self._headline} A solution."""', lambda node: self._lines(node))
 
     def _file(self, head, body):
         parts, imports = [head], "\n".join(self._imports())

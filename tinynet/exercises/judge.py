@@ -13,6 +13,7 @@ import numpy as np
 
 from tinynet.exercises import checks
 from tinynet.exercises.checks import Wrong
+from tinynet.exercises.words import a_kind
 
 MOST = 2000  # results that are remembered of one check
 
@@ -69,6 +70,20 @@ def judge(exercise, functions, seed=0, *, until_failure=False, filename=None, fo
     return findings
 
 
+def varies(exercise):
+    """Whether another seed is another judgement: some check of the right answer draws from its generator."""
+    return any(_run(exercise, check, exercise.functions, 0)[1].drew for check in exercise.checks)
+
+
+def earned(exercise, findings):
+    """The part of its points: of the checks that pass, or, if there is a bug to find, of those that fail because of it."""
+    passed, given = sum(f.state == "pass" for f in findings), 0
+    if exercise.starts:
+        start = judge(exercise, exercise.compiled(exercise.stub))
+        given = sum(f.state == "pass" for f in start)
+    return max(0, passed - given) / (len(exercise.checks) - given)
+
+
 def state_of(findings):
     """The state of the exercise: the worst of its checks, fail before inconclusive before unattempted."""
     states = {finding.state for finding in findings}
@@ -76,30 +91,33 @@ def state_of(findings):
 
 
 def _judge(exercise, check, functions, seed, filename):
-    error, trace = _run(exercise, check, functions, seed)
+    error, running = _run(exercise, check, functions, seed)
     if error is None:
-        return Finding(check.title, "pass"), trace
+        return Finding(check.title, "pass"), running.seen
     if isinstance(error, NotAttempted):
-        return Finding(check.title, "unattempted"), trace
-    finding = Finding(check.title, "fail", _lines(error, trace, filename))
+        return Finding(check.title, "unattempted"), running.seen
+    finding = Finding(check.title, "fail", _lines(error, running, filename))
     if isinstance(error, Wrong):
         finding.state, finding.rel, finding.index = error.state, error.rel, error.index
         finding.hint = error.likely or ""
-    return finding, trace
+    return finding, running.seen
 
 
 def _run(exercise, check, functions, seed):
-    """(what the check raised or None, what the functions gave and what was compared)."""
+    """(what the check raised or None, the `Running` of the check)."""
     running = checks.begin((exercise.name, check.title, seed))
     watched = {name: _watch(name, f, running, exercise.in_place) for name, f in functions.items()}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of overflows and the like we speak ourselves
+        rng = np.random.default_rng(seed)
+        untouched = rng.bit_generator.state
         try:
-            check(watched, np.random.default_rng(seed))
+            check(watched, rng)
             error = None
         except (Exception, SystemExit) as problem:
             error = problem
-    return error, running.seen
+        running.drew = rng.bit_generator.state != untouched
+    return error, running
 
 
 def _watch(name, function, running, in_place):
@@ -115,6 +133,7 @@ def _watch(name, function, running, in_place):
         except (Exception, SystemExit) as error:
             running.seen.append((name, type(error).__name__))
             raise Raised(name, error) from error
+        running.function, running.result = name, result
         if len(running.seen) < MOST:
             running.seen.append(_copy(result))
         for i, old in enumerate(before or ()):
@@ -143,7 +162,7 @@ def _copy(thing):
     return thing if thing is None or isinstance(thing, (int, float, complex, str, np.generic)) else type(thing)
 
 
-def _lines(error, trace, filename):
+def _lines(error, running, filename):
     if isinstance(error, Wrong):
         return error.lines
     if isinstance(error, Raised):
@@ -154,9 +173,9 @@ def _lines(error, trace, filename):
         if isinstance(error.error, RecursionError):
             lines = [f"{lines[0].split(' raised')[0]} called itself too often: RecursionError; it needs a case that stops"]
         return lines + [f"line {f.lineno}:  {f.line}" for f in frames[-1:]]
-    if trace and trace[-1] is None:
-        return ["your function returned None; a function that never reaches `return` gives None"]
-    last = f" from a {type(trace[-1]).__name__}" if trace else ""
+    if running.function and running.result is None:
+        return [f"{running.function} returned None; {checks.NOTHING}"]
+    last = f" from what {running.function} returned, {a_kind(running.result)}" if running.function else ""
     return [f"the check could not go on{last}: {type(error).__name__}: {error}; see in the docstring what to return"]
 
 
@@ -165,7 +184,7 @@ def _recognise(exercise, check, seed, trace):
     sentences = []
     for mistake in exercise.mistakes:
         error, theirs = _run(exercise, check, exercise.wrong(mistake), seed)
-        if error is not None and len(theirs) == len(trace) and all(map(alike, trace, theirs)):
+        if error is not None and len(theirs.seen) == len(trace) and all(map(alike, trace, theirs.seen)):
             sentences.append(mistake.sentence)
     return sentences
 

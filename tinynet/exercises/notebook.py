@@ -11,7 +11,7 @@ from pathlib import Path
 import tinynet
 from tinynet.errors import UsageError
 from tinynet.exercises.exercise import exercises, find
-from tinynet.exercises.judge import judge, state_of
+from tinynet.exercises.judge import earned, judge, state_of
 from tinynet.exercises.screen import report
 
 
@@ -29,8 +29,7 @@ def grade(name, *functions, points, seed=0):
 
     Raises UsageError as `check` does. seed: another one draws other shapes and values.
     """
-    findings = _judged(name, functions, seed)
-    return float(points) * sum(f.state == "pass" for f in findings) / len(findings)
+    return float(points) * earned(*_judged(name, functions, seed))
 
 
 def _judged(name, functions, seed):
@@ -48,7 +47,7 @@ def _judged(name, functions, seed):
             raise UsageError(f"{exercise.name}: this is tinynet's own function; give the one that you wrote")
     findings = judge(exercise, dict(zip(exercise.functions, functions, strict=True)), seed)
     print(report(exercise, "in this notebook", Verdict(state_of(findings), findings)))
-    return findings
+    return exercise, findings
 
 
 def _is_ours(function):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tinynet
 from tinynet.errors import UsageError
+from tinynet.exercises.judge import earned, varies
 from tinynet.exercises.screen import plain
 from tinynet.exercises.screen import report as as_text
 
@@ -16,10 +17,12 @@ def record(judged, workspace):
     """The report as a dict, schema 1; `judged` is [(exercise, verdict)].
 
     {"schema": 1, "tinynet": version, "points": total, "max": total, "exercises": [{"name", "chapter", "state", "points",
-    "max", "checks": [{"name", "state", "rel", "index"}], "sentence", "hints_used", "sha256", "seconds"}]}. state: pass,
-    fail, inconclusive, unattempted, or gave_up for a file that passes after its solution was shown. A check that was not
-    reached is missing; rel and index are those of the worst entry, or null. points: max times the part of the checks that
-    passed, 0 for gave_up. The same files and seed give the same report, but for "seconds".
+    "max", "checks": [{"name", "state", "rel", "index"}], "sentence", "same_for_everybody", "hints_used", "sha256",
+    "seconds"}]}. state: pass, fail, inconclusive, unattempted, or gave_up for a file that passes after its solution was
+    shown. A check that was not reached is missing; rel and index are those of the worst entry, or null. points: max times
+    the part of the checks that passed, without those that pass before a bug is found, and 0 for gave_up.
+    same_for_everybody: no check draws anything, so a seed file makes no variant. The same files and seed give the same
+    report, but for "seconds".
     """
     entries = [_entry(exercise, verdict, workspace.of(exercise)) for exercise, verdict in judged]
     return {
@@ -33,7 +36,7 @@ def record(judged, workspace):
 
 def _entry(exercise, verdict, known):
     gave_up = verdict.state == "pass" and known.get("gave_up", False)
-    part = 0 if gave_up else verdict.passed / len(exercise.checks)
+    part = 0 if gave_up else earned(exercise, verdict.findings)
     if verdict.sentence:  # cut short: what passed before the file misbehaved earns nothing
         part = 0
     checks = [
@@ -48,6 +51,7 @@ def _entry(exercise, verdict, known):
         "max": exercise.points,
         "checks": checks,
         "sentence": verdict.sentence,
+        "same_for_everybody": not varies(exercise),
         "hints_used": known.get("hints", 0),
         "sha256": verdict.sha256,
         "seconds": verdict.seconds,

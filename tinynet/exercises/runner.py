@@ -27,7 +27,10 @@ _children = set()  # that run
 
 @dataclass
 class Verdict:
-    """What came of a file. state: pass, fail, unattempted or inconclusive; sentence: what kept it from being judged."""
+    """What came of a file. state: pass, fail, unattempted or inconclusive; sentence: what kept it from being judged.
+
+    untouched: the file is as it was given, which in find-the-bug exercises has findings all the same.
+    """
 
     state: str
     findings: list = field(default_factory=list)
@@ -35,6 +38,7 @@ class Verdict:
     printed: list = field(default_factory=list)
     seconds: float = 0.0
     sha256: str = ""
+    untouched: bool = False
 
     @property
     def passed(self):
@@ -49,8 +53,13 @@ def judge_file(exercise, path, seed=0, limit=None):
     except OSError as error:
         return Verdict("unattempted", sentence=f"{path} cannot be read ({error.strerror}); init --update writes it anew")
     verdict = Verdict("unattempted", sha256=hashlib.sha256(content).hexdigest())
-    if not same_program(content, exercise.stub):
+    verdict.untouched = same_program(content, exercise.stub)
+    if exercise.starts or not verdict.untouched:
         _run(exercise, path, seed, limit or exercise.seconds, verdict)
+    if verdict.untouched:
+        verdict.state = "unattempted"
+        for finding in verdict.findings:  # to tell the bug is what the hints are for
+            finding.hint = ""
     verdict.seconds = round(time.monotonic() - began, 2)
     return verdict
 

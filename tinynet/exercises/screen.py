@@ -5,8 +5,11 @@ import re
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 
+import tinynet
 from tinynet.exercises.exercise import exercises
+from tinynet.exercises.words import listed
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "36"}
 MARKS = {
@@ -38,6 +41,11 @@ def plain(text):
 def say(text="", **how):
     """print, at once."""
     print(text, flush=True, **how)
+
+
+def tell(text, colour=None):
+    """Print a sentence, broken where the terminal ends."""
+    say("\n".join(wrap(text, colour=colour)))
 
 
 def passing_words(text, on="dim"):
@@ -75,18 +83,22 @@ def report(exercise, path, verdict):
         f"  {paint(f'({verdict.sha256[:6]})', 'dim')}" if verdict.sha256 else ""
     )
     lines = [head]
-    if verdict.state == "unattempted" and not verdict.findings:
-        sentence = verdict.sentence or f"not attempted yet; open {path.name} and write {' and '.join(exercise.functions)}"
-        return "\n".join([*lines, _marked("unattempted", sentence)])
+    if verdict.state == "unattempted" and (verdict.untouched or not verdict.findings):
+        task = f"not attempted yet; open {Path(path).name} and {_task(exercise)}"
+        if not verdict.findings:
+            return "\n".join([*lines, *_entry("unattempted", verdict.sentence or task)])
+        lines += _entry("unattempted", task)
+    told = set()
     for finding in verdict.findings:
-        lines.append(_marked(finding.state, finding.name))
-        lines += wrap(finding.lines[0], 10, "red") if finding.lines else []
-        lines += [" " * 10 + line for line in finding.lines[1:]]
+        lines += _entry(finding.state, finding.name)
+        for i, line in enumerate(finding.lines):
+            table = "  " in line  # and code is left alone as well
+            lines += [" " * 10 + line] if table else wrap(line, 10, None if i else "red")
         if finding.hint:
-            lines += wrap(f"likely cause: {finding.hint}", 10, "yellow")
+            lines += wrap(f"likely cause: {'as above' if finding.hint in told else finding.hint}", 10, "yellow")
+            told.add(finding.hint)
     if verdict.sentence:
-        first, *rest = wrap(verdict.sentence, 10, "red")
-        lines += [_marked("fail", first.strip()), *rest]
+        lines += _entry("fail", verdict.sentence, "red")
     if verdict.printed:
         lines.append(paint("  your code printed:", "dim"))
         lines += [paint(f"    {line}", "dim") for line in verdict.printed]
@@ -98,10 +110,12 @@ def _outcome(exercise, verdict):
     if verdict.state == "pass":
         lines = [paint(f"  passed: all {total} public checks in {verdict.seconds:.1f} s", "green")]
         if exercise.compare:
-            lines.append(paint(f"  compare with {exercise.compare}", "dim"))
+            lines.append(paint(f"  compare with {Path(tinynet.__file__).parents[1] / exercise.compare}", "dim"))
         if exercise.place:
             lines.append(paint(f"  train AlexNet with it: {COMMAND} try {exercise.short}", "dim"))
         return "\n".join(lines)
+    if verdict.untouched:
+        return f"  {verdict.passed} of {total} checks pass as it stands"
     if verdict.state == "unattempted":
         return f"  {verdict.passed} of {total} checks passed; the rest is not attempted yet"
     if verdict.sentence:
@@ -109,9 +123,22 @@ def _outcome(exercise, verdict):
     return paint(f"  {verdict.passed} of {total} checks passed", "red")
 
 
+def _task(exercise):
+    """What there is to do, as part of a sentence."""
+    bugs, others = list(exercise.starts), [name for name in exercise.functions if name not in exercise.starts]
+    parts = [f"find the {'bug' if len(bugs) == 1 else 'bugs'} in {listed(bugs)}"] if bugs else []
+    return " and ".join([*parts, f"write {listed(others)}"] if others else parts)
+
+
 def _marked(state, text):
     colour, word = MARKS[state]
     return f"  {paint(f'{word:6}', colour)}  {text}"
+
+
+def _entry(state, text, colour=None):
+    """A mark, and beside it a text of as many lines as the terminal needs."""
+    first, *rest = wrap(text, 10, colour)
+    return [_marked(state, first.strip()), *rest]
 
 
 def wrap(text, indent=0, colour=None):
@@ -169,10 +196,10 @@ def welcome(workspace):
         f"  chapter {current.chapter}, about {current.minutes} minutes, difficulty {current.difficulty} of 5",
         f"  {workspace.path(current).resolve()}",
         "",
-        f"  {COMMAND} watch" + paint("         judges a file whenever you save it", "dim"),
-        f"  {COMMAND} check {current.short}" + paint("     judges it once", "dim"),
-        f"  {COMMAND} hint {current.short}" + paint("      a hint", "dim"),
-        f"  {COMMAND} list" + paint("          all exercises", "dim"),
+        f"  {COMMAND} watch" + paint("       judges every save", "dim"),
+        f"  {COMMAND} check {current.short}" + paint("   judges it once", "dim"),
+        f"  {COMMAND} hint {current.short}" + paint("    a hint", "dim"),
+        f"  {COMMAND} list" + paint("        all exercises", "dim"),
     ]
     return "\n".join(lines)
 

@@ -36,14 +36,13 @@ def next_hint(workspace, exercise):
     """The lines of the hints shown so far and of the next one; that it was shown is noted."""
     known, total = workspace.of(exercise), len(exercise.ladder)
     shown = min(known.get("hints", 0) + 1, total)
-    if known.get("hints", 0) == total:
-        lines = [f"these are all hints; a solution: {COMMAND} solution {exercise.short} --give-up"]
-    else:
-        lines = []
-    known["hints"] = shown
+    again = known.get("hints", 0) == total
+    known["hints"], lines = shown, []
     workspace.save()
     for number, text in enumerate(exercise.ladder[:shown], 1):
         lines += [f"{paint(f'hint {number} of {total}', 'blue')}", *screen.wrap(text, 2)]
+    if again:
+        lines += screen.wrap(f"these are all hints; a solution: {COMMAND} solution {exercise.short} --give-up")
     return lines
 
 
@@ -74,25 +73,21 @@ def solution_lines(workspace, exercise, give_up):
 def no_place(exercise):
     """The sentence for an exercise that `try` cannot use."""
     able = ", ".join(e.short for e in exercises().values() if e.place)
-    return f"{exercise.name} has no place in AlexNet; try works for {able}"
+    return f"AlexNet cannot be trained with {exercise.name}; try works for {able}"
 
 
 def try_it(workspace, exercise, steps=60):
     """Train AlexNet with the learner's function; the exit code says whether it learns as with the library's."""
     if exercise.place is None:
-        say(no_place(exercise))
+        screen.tell(no_place(exercise))
         return 2
     verdict = judge_one(workspace, exercise)
     if verdict.state == "unattempted" or verdict.sentence:
         say(screen.report(exercise, workspace.path(exercise), verdict))
         return 3 if verdict.state == "unattempted" else 1
     if verdict.state != "pass":
-        say(
-            paint(
-                f"{exercise.name} does not pass yet ({verdict.passed} of {len(exercise.checks)} checks); see what that does",
-                "yellow",
-            )
-        )
+        passed = f"{verdict.passed} of {len(exercise.checks)} checks"
+        screen.tell(f"{exercise.name} does not pass yet ({passed}); see what that does", "yellow")
     child = spawn("tinynet.exercises.trial", exercise.name, workspace.path(exercise).resolve(), steps)
     try:
         return child.wait()

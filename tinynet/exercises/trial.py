@@ -4,6 +4,7 @@ A process of its own: `python -m tinynet.exercises.trial NAME FILE STEPS`.
 """
 
 import contextlib
+import inspect
 import sys
 from functools import partial, wraps
 from itertools import count as naturals
@@ -17,8 +18,9 @@ from alexnet import AlexNet, find_recipe
 from tinynet import data
 from tinynet.exercises.child import Refused, load
 from tinynet.exercises.exercise import find
-from tinynet.exercises.screen import paint, say
+from tinynet.exercises.screen import paint, say, tell
 from tinynet.exercises.screen import width as columns
+from tinynet.exercises.words import listed
 
 SIZES = dict(classes=4, width=0.1, image_size=56, dropout=0.0)  # without dropout it learns in seconds
 BATCH, LINES = 16, 12
@@ -26,15 +28,19 @@ BATCH, LINES = 16, 12
 
 def main(name, path, steps):
     """Train; returns the exit code: 0 if both losses stay together, 1 if not, 3 for a stub."""
-    exercise = find(name)
+    exercise, called = find(name), set()
     try:
         functions, guard = load(exercise, path)
     except Refused as refused:
-        say(paint(str(refused), "red"))
+        tell(str(refused), "red")
         return 1
-    place = exercise.place(**{key: fitting(f) for key, f in functions.items()})
+    for key, function in functions.items():  # they may call each other by their names in the file
+        space = inspect.unwrap(function).__globals__
+        space[key] = noted(key, space[key], called)
+    place = placed(exercise, functions, called)
     names = ", ".join(f"{module.__name__}.{what}" for module, what, _ in place)
-    say(f"AlexNet, two towers, {SIZES['image_size']} px pictures, {steps} steps of {BATCH}; {names} replaced by yours")
+    sizes = f"{SIZES['image_size']} px pictures, {steps} steps of {BATCH}"
+    tell(f"AlexNet, two towers, {sizes}; {names} replaced by yours")
     mine, theirs = Trainer(), Trainer()
     say(f"{'step':>4}  {'library':>9}  {'yours':>9}  {'difference':>10}")
     far, first, yours = 0.0, None, None
@@ -52,16 +58,17 @@ def main(name, path, steps):
         say(f"{exercise.name} is not attempted yet; write it first")
         return 3
     except (Exception, SystemExit) as error:
-        say(paint(f"AlexNet stopped in your function: {type(error).__name__}: {error}", "red"))
+        tell(f"AlexNet stopped in your function: {type(error).__name__}: {error}", "red")
         return 1
     if guard.caught:
-        say(paint(f"your code imports {guard.caught[0]}, so what ran was not yours", "red"))
+        tell(f"your code imports {guard.caught[0]}, so what ran was not yours", "red")
         return 1
     if far < 1e-3 * first:
         alike = f"differ by {far:.1g} at most" if far else "are the same"
-        say(paint(f"AlexNet learns with your {' and '.join(functions)}: the losses {alike}.", "green"))
+        ran = listed([key for key in functions if key in called])
+        tell(f"AlexNet learns with your {ran}: the losses {alike}.", "green")
         return 0
-    say(paint(f"the losses part by {far:.2g}: with yours, AlexNet does not learn what it learns with the library's.", "red"))
+    tell(f"the losses part by {far:.2g}: with yours, AlexNet does not learn what it learns with the library's.", "red")
     return 1
 
 
@@ -103,6 +110,22 @@ def pictures(count=320, batch=BATCH):
     batches = data.Batches(train, batch, SIZES["image_size"], data.mean_image(train), scale)
     for epoch in naturals():
         yield from batches.epoch(epoch)
+
+
+def placed(exercise, functions, called):
+    """[(module, name, what to put there)]; the names of the functions that tinynet then calls go into `called`."""
+    return exercise.place(**{name: fitting(noted(name, f, called)) for name, f in functions.items()})
+
+
+def noted(name, function, called):
+    """The function; once it is called, its name is in `called`."""
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        called.add(name)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def fitting(function):

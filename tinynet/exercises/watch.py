@@ -3,13 +3,15 @@
 import contextlib
 import select
 import sys
+import threading
 import time
 
 from tinynet.exercises import steps
 from tinynet.exercises.exercise import exercises
-from tinynet.exercises.screen import WORDS, clear_line, count, paint, passing_words, progress, report, say, table, wrap
+from tinynet.exercises.screen import WORDS, clear_line, count, paint, passing_words, progress, report, say, table, tell, wrap
 
 POLL = 0.5  # seconds between looks at the files
+PATIENCE = 1.0  # seconds of a judgement until the screen says how to stop it
 KEYS = {"r": "run again", "h": "hint", "n": "next", "l": "list", "s": "solution", "t": "try", "x": "reset", "q": "quit"}
 
 
@@ -38,9 +40,22 @@ class Watch:
 
     def judge(self):
         """Judge the exercise at hand and say how it stands."""
-        passing_words(f"checking {self.exercise.name} ...")
-        verdict = steps.judge_one(self.workspace, self.exercise)
+        words = f"checking {self.exercise.name} ..."
+        passing_words(words)
+        later = threading.Timer(PATIENCE, passing_words, [f"{words} keys wait; Ctrl-C stops it"])
+        later.start()
+        try:
+            verdict = steps.judge_one(self.workspace, self.exercise)
+        except KeyboardInterrupt:
+            verdict = None
+        finally:
+            later.cancel()
+            later.join()  # so that it cannot speak after clear_line
         clear_line()
+        if verdict is None:
+            tell(f"{self.exercise.name} was not judged to the end; save it again, or press r")
+            self.prompt()
+            return
         say(report(self.exercise, self.workspace.path(self.exercise), verdict))
         if verdict.state == "pass":
             after = self.next()
@@ -58,7 +73,8 @@ class Watch:
         """The line of progress and the keys."""
         say()
         say(progress(*count(self.workspace)))
-        say(paint("   ".join(f"{key}: {what}" for key, what in KEYS.items()), "dim"))
+        keys = "   ".join(f"{key}: {what}".replace(" ", "\xa0") for key, what in KEYS.items())  # broken between keys only
+        say("\n".join(wrap(keys, colour="dim")).replace("\xa0", " "))
 
     def show(self):
         """The exercise at hand."""
@@ -88,14 +104,10 @@ class Watch:
         elif key == "t":
             steps.try_it(self.workspace, self.exercise)
         elif key == "x":
-            say(
-                "\n".join(
-                    wrap(f"reset puts {self.exercise.name} back to its beginning and keeps yours as a .bak file: y or n?")
-                )
-            )
+            tell(f"reset puts {self.exercise.name} back to its beginning and keeps yours as a .bak file: y or n?")
             self.waiting = True
         else:
-            say(f"{key!r} is not a key; " + ", ".join(f"{k}: {what}" for k, what in KEYS.items()))
+            tell(f"{key!r} is not a key; " + ", ".join(f"{k}: {what}" for k, what in KEYS.items()))
         return True
 
     waiting = False  # for the answer to x

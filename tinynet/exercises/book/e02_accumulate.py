@@ -18,7 +18,7 @@ import importlib
 
 import numpy as np
 
-from tinynet.exercises.checks import expect, gradients, note, require
+from tinynet.exercises.checks import expect, expect_type, gradients, note, require
 from tinynet.exercises.exercise import Exercise
 from tinynet.tape import entries, record, sum_to
 from tinynet.tensor import tensor
@@ -42,8 +42,7 @@ def backward(tape):
 
 
 def judge(found, expected):
-    require(found is not None, "backward returned None; a function that never reaches `return` gives None")
-    require(isinstance(found, dict), f"backward returned a {type(found).__name__}; expected a dictionary, name: gradient")
+    expect_type(found, dict, "a dictionary, name: gradient")
     note([str(name) for name in found])
     for name in expected:
         require(name in found, f"the dictionary has no gradient of {name!r}; give one for every value, the last one as well")
@@ -88,8 +87,7 @@ def _(backward, rng):
         for i, (product, a, b) in enumerate(steps, 3):
             slopes = (values[b], values[a]) if product else (1.0, 1.0)
             tape.append((f"v{i}", [(f"v{a}", slopes[0]), (f"v{b}", slopes[1])]))
-        found = backward(tape)
-        require(isinstance(found, dict), "backward did not return a dictionary")
+        found = expect_type(backward(tape), dict, "a dictionary, name: gradient")
         require("v0" in found and "v1" in found and "v2" in found, "the dictionary lacks the gradient of an input")
         return dy * np.array([found["v0"], found["v1"], found["v2"]])
 

@@ -12,7 +12,7 @@ import importlib
 
 import numpy as np
 
-from tinynet.exercises.checks import Wrong, expect, note, require
+from tinynet.exercises.checks import Wrong, expect, expect_type, note, require
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.arithmetic import add
 from tinynet.tape import entries
@@ -48,8 +48,7 @@ def topological_order(last):
 
 
 def judge(order, nodes, last):
-    require(isinstance(order, list), f"topological_order returned a {type(order).__name__}; expected a list of nodes")
-    names = [node.name for node in order]
+    names = [node.name for node in expect_type(order, list, "a list of nodes")]
     note(names)
     expect(len(names), len(set(names)), f"the number of nodes in {_few(names)}, where each belongs once")
     missing = sorted({node.name for node in nodes} - set(names))

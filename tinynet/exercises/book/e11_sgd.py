@@ -11,7 +11,7 @@ same until somebody lowers the learning rate: then the paper's velocity goes on 
 
 import numpy as np
 
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.checks import expect, expect_parts
 from tinynet.exercises.exercise import Exercise
 from tinynet.kernels import cpu
 from tinynet.optim import SGD
@@ -32,7 +32,7 @@ def sgd_step(w, v, g, lr, momentum=0.9, weight_decay=0.0005):
 
 @exercise.check("one step by hand")
 def _(sgd_step, rng):
-    w, v = pair(sgd_step(np.array([2.0]), np.array([1.0]), np.array([3.0]), 0.1, 0.5, 0.25))
+    w, v = expect_parts(sgd_step(np.array([2.0]), np.array([1.0]), np.array([3.0]), 0.1, 0.5, 0.25), "w", "v")
     expect(v, [0.5 - 0.05 - 0.3], "the velocity for w = 2, v = 1, g = 3, lr = 0.1, momentum 0.5, decay 0.25")
     expect(w, [2.15], "the weight for w = 2, v = 1, g = 3, lr = 0.1, momentum 0.5, decay 0.25")
 
@@ -43,7 +43,7 @@ def _(sgd_step, rng):
     right_w, right_v = w.copy(), v.copy()
     for step, lr in enumerate((0.01, 0.01, 0.001), 1):
         g = rng.normal(size=w.shape)
-        w, v = pair(sgd_step(w, v, g, lr))
+        w, v = expect_parts(sgd_step(w, v, g, lr), "w", "v")
         right_v = 0.9 * right_v - 0.0005 * lr * right_w - lr * g
         right_w = right_w + right_v
         expect(v, right_v, f"the velocity after step {step}", rtol=1e-12)
@@ -53,16 +53,10 @@ def _(sgd_step, rng):
 @exercise.check("weight decay alone, and momentum alone")
 def _(sgd_step, rng):
     w, zero = rng.normal(size=4), np.zeros(4)
-    expect(
-        pair(sgd_step(w, zero, zero, 0.1, 0.9, 0.5))[0], 0.95 * w, "without a gradient the weight shrinks by lr * decay: w"
-    )
-    expect(pair(sgd_step(w, w, zero, 0.1, 0.9, 0.0))[0], 1.9 * w, "without gradient and decay the weight coasts: w")
-
-
-def pair(result):
-    good = isinstance(result, tuple) and len(result) == 2
-    require(result is None or good, f"sgd_step returned a {type(result).__name__}; expected the pair (w, v)")
-    return result
+    shrunk, _ = expect_parts(sgd_step(w, zero, zero, 0.1, 0.9, 0.5), "w", "v")
+    expect(shrunk, 0.95 * w, "without a gradient the weight shrinks by lr * decay: w")
+    moved, _ = expect_parts(sgd_step(w, w, zero, 0.1, 0.9, 0.0), "w", "v")
+    expect(moved, 1.9 * w, "without gradient and decay the weight coasts: w")
 
 
 exercise.mistake(

@@ -14,8 +14,9 @@ than 50, but not by 1 %. So the rate is divided after the fifth.
 
 import numpy as np
 
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.checks import expect, expect_type, require
 from tinynet.exercises.exercise import Exercise
+from tinynet.exercises.words import plural
 from tinynet.optim import SGD, ReduceLROnPlateau
 from tinynet.tensor import tensor
 
@@ -46,9 +47,8 @@ def judge(learning_rates, errors, *how, divided, lr=0.01):
     right = [lr / 10 ** sum(epoch <= k for epoch in divided) for k in range(1, len(errors) + 1)]
     found = learning_rates(errors, lr, *how)
     shown = "errors " + " ".join(f"{error:g}" for error in errors) if len(errors) < 15 else f"{len(errors)} errors"
-    if found is not None:
-        require(isinstance(found, (list, tuple, np.ndarray)), f"learning_rates returned a {type(found).__name__}")
-        require(len(found) == len(errors), f"{len(found)} rates were returned for {len(errors)} errors")
+    expect_type(found, (list, tuple, np.ndarray), "a list of numbers")
+    require(len(found) == len(errors), f"{plural(len(found), 'rate')} for {len(errors)} errors; expected one for each")
     expect(found, right, f"the rates after the {shown}" + (f", patience {how[0]}" if how else ""))
 
 

@@ -15,7 +15,7 @@ code of 2012 does, because it lets one more window hang over the right edge (and
 until the window is full. How many columns of zeros are that?
 """
 
-from tinynet.exercises.checks import expect
+from tinynet.exercises.checks import expect_all
 from tinynet.exercises.exercise import Exercise
 from tinynet.kernels import convolution
 from tinynet.ops import windows
@@ -41,18 +41,10 @@ def missing_zeros(size, kernel, stride):
     return -(size - kernel) % stride
 
 
-def judge(function, name, rows):
-    """All calls before any comparison, so that a mistake is recognised by everything it does."""
-    results = [function(*arguments) for arguments, _ in rows]
-    for result, (arguments, right) in zip(results, rows, strict=True):
-        expect(result, right, f"{name}{arguments}")
-
-
 @exercise.check("map_size: windows counted on paper")
 def _(map_size, rng):
-    judge(
+    expect_all(
         map_size,
-        "map_size",
         [
             ((8, 3, 2, 0), 3),
             ((9, 3, 2, 0), 4),
@@ -66,9 +58,8 @@ def _(map_size, rng):
 
 @exercise.check("map_size: the layers of AlexNet, with and without a way out of the riddle")
 def _(map_size, rng):
-    judge(
+    expect_all(
         map_size,
-        "map_size",
         [((224, 11, 4, 0), 54), ((227, 11, 4, 0), 55), ((224, 11, 4, 2), 55), ((55, 3, 2, 0), 27), ((27, 5, 1, 2), 27)],
     )
 
@@ -81,21 +72,17 @@ def _(map_size, rng):
         size = int(rng.integers(kernel, 20))
         starts = [s for s in range(0, size + 2 * padding, stride) if s + kernel <= size + 2 * padding]
         rows.append(((size, kernel, stride, padding), len(starts)))
-    judge(map_size, "map_size", rows)
+    expect_all(map_size, rows)
 
 
 @exercise.check("map_size: images smaller than the kernel")
 def _(map_size, rng):
-    judge(map_size, "map_size", [((3, 5, 4, 0), 0), ((2, 11, 4, 0), 0), ((2, 11, 4, 4), 0), ((3, 11, 4, 4), 1)])
+    expect_all(map_size, [((3, 5, 4, 0), 0), ((2, 11, 4, 0), 0), ((2, 11, 4, 4), 0), ((3, 11, 4, 4), 1)])
 
 
 @exercise.check("missing_zeros: the riddle, and windows that fit without any")
 def _(missing_zeros, rng):
-    judge(
-        missing_zeros,
-        "missing_zeros",
-        [((224, 11, 4), 3), ((227, 11, 4), 0), ((8, 3, 2), 1), ((9, 3, 2), 0), ((7, 5, 5), 3)],
-    )
+    expect_all(missing_zeros, [((224, 11, 4), 3), ((227, 11, 4), 0), ((8, 3, 2), 1), ((9, 3, 2), 0), ((7, 5, 5), 3)])
 
 
 @exercise.check("missing_zeros: 40 sizes drawn at random, against trying")
@@ -106,7 +93,7 @@ def _(missing_zeros, rng):
         size, stride = int(rng.integers(kernel, 30)), int(rng.integers(1, kernel + 1))
         zeros = next(m for m in range(kernel) if size + m in range(kernel, size + kernel, stride))
         rows.append(((size, kernel, stride), zeros))
-    judge(missing_zeros, "missing_zeros", rows)
+    expect_all(missing_zeros, rows)
 
 
 exercise.mistake(

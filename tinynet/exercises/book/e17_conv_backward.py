@@ -11,7 +11,7 @@ kernel in two loops, and let NumPy do all images, windows and channels at once.
 
 import numpy as np
 
-from tinynet.exercises.checks import by_the_tape, expect, gradients
+from tinynet.exercises.checks import by_the_tape, expect, expect_parts, gradients
 from tinynet.exercises.exercise import Exercise
 from tinynet.kernels import cpu
 from tinynet.ops.convolution import conv2d
@@ -56,7 +56,7 @@ def judge(conv_backward, rng, x, weight, stride, padding):
 @exercise.check("one window by hand")
 def _(conv_backward, rng):
     x, weight = np.array([[[[1.0, 2.0]]]]), np.array([[[[3.0, 4.0]]]])
-    dx, dw, db = conv_backward(np.full((1, 1, 1, 1), 10.0), x, weight, 1, 0)
+    dx, dw, db = expect_parts(conv_backward(np.full((1, 1, 1, 1), 10.0), x, weight, 1, 0), "dx", "dw", "db")
     expect(dx, [[[[30.0, 40.0]]]], "dx for w = [3 4] and dy = 10")
     expect(dw, [[[[10.0, 20.0]]]], "dw for x = [1 2] and dy = 10")
     expect(db, [10.0], "db for dy = 10")

@@ -16,7 +16,7 @@ test is worth something only if it can fail: choose an x on which every mistake 
 
 import numpy as np
 
-from tinynet.exercises.checks import Wrong, by_the_tape, note, require
+from tinynet.exercises.checks import Wrong, by_the_tape, expect_type, note
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.pooling import max_pool2d
 
@@ -123,8 +123,7 @@ WRONG = {
 def judge(one_winner_each, candidates, right):
     verdicts = [one_winner_each(backward) for backward in candidates.values()]
     for verdict in verdicts:
-        kind = "None" if verdict is None else f"a {type(verdict).__name__}"
-        require(isinstance(verdict, (bool, np.bool_)), f"one_winner_each returned {kind}; expected True or False")
+        expect_type(verdict, (bool, np.bool_), "True or False")
     note([int(v) for v in verdicts])
     lines = [f"it is {v} of one that {what}" for what, v in zip(candidates, verdicts, strict=True) if bool(v) != right]
     if lines:

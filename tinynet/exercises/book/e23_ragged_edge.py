@@ -16,7 +16,7 @@ It would see nothing, so there is none.
 
 import numpy as np
 
-from tinynet.exercises.checks import expect
+from tinynet.exercises.checks import expect, expect_all
 from tinynet.exercises.exercise import Exercise
 from tinynet.kernels import cpu
 from tinynet.ops import windows
@@ -50,13 +50,6 @@ def max_pool(x, window, stride):
     return y
 
 
-def judge(pool_size, rows):
-    """All calls before any comparison, so that a mistake is recognised by everything it does."""
-    results = [pool_size(*arguments) for arguments, _ in rows]
-    for result, (arguments, right) in zip(results, rows, strict=True):
-        expect(result, right, f"pool_size{arguments}")
-
-
 def count(size, window, stride, ceil_mode):
     """By looking at each window: it must be full, or hold a pixel that no full one has reached beyond."""
     full = [s for s in range(0, size, stride) if s + window <= size]
@@ -77,12 +70,12 @@ def pooled(x, window, stride):
 @exercise.check("pool_size: the paper's maps, and the picture above")
 def _(pool_size, rng):
     sides = [((side, 3, 2, mode), (side - 1) // 2) for side in (55, 27, 13) for mode in (False, True)]
-    judge(pool_size, [*sides, ((6, 3, 2, False), 2), ((6, 3, 2, True), 3)])
+    expect_all(pool_size, [*sides, ((6, 3, 2, False), 2), ((6, 3, 2, True), 3)])
 
 
 @exercise.check("pool_size: no window without a pixel")
 def _(pool_size, rng):
-    judge(
+    expect_all(
         pool_size,
         [((4, 2, 4, True), 1), ((5, 2, 4, True), 2), ((6, 1, 3, True), 2), ((3, 2, 3, True), 1), ((3, 1, 2, True), 2)],
     )
@@ -95,7 +88,7 @@ def _(pool_size, rng):
         window, stride = int(rng.integers(1, 5)), int(rng.integers(1, 6))
         arguments = int(rng.integers(window, 20)), window, stride, bool(rng.integers(2))
         rows.append((arguments, count(*arguments)))
-    judge(pool_size, rows)
+    expect_all(pool_size, rows)
 
 
 @exercise.check("max_pool: six pixels by hand")

@@ -17,8 +17,9 @@ front of the result sets things right.
 
 import numpy as np
 
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.checks import expect, expect_parts, expect_type, require
 from tinynet.exercises.exercise import Exercise
+from tinynet.exercises.words import listed
 from tinynet.kernels import reference
 
 exercise = Exercise(
@@ -81,9 +82,9 @@ def judge(framework, keys, answer, rng):
     """The framework's function with the learner's constants, against the paper's formula."""
     answers = [answer(*ours) for _, ours, _ in CASES]
     for (what, ours, scale), (constants, factor) in zip(CASES, answers, strict=True):
-        good = isinstance(constants, dict) and constants.keys() == set(keys)
-        names = f"the keys {list(constants)}" if isinstance(constants, dict) else f"a {type(constants).__name__}"
-        require(good, f"for {what} you gave {names}; expected a dict of {', '.join(keys)}")
+        expect_type(constants, dict, f"a dict of {listed(keys)}")
+        given = listed([str(key) for key in constants] or ["no keys"])
+        require(constants.keys() == set(keys), f"for {what} you gave {given}; expected {listed(keys)}")
         require(
             all(isinstance(v, (int, float, np.number)) for v in (*constants.values(), factor)),
             f"for {what} you gave {constants} and {factor}; expected numbers",
@@ -109,14 +110,10 @@ def _(for_tensorflow, rng):
 
 @exercise.check("Caffe")
 def _(for_caffe, rng):
-    def pair(*constants):
-        result = for_caffe(*constants)
-        kind = "None" if result is None else f"a {type(result).__name__}"
-        good = isinstance(result, (tuple, list)) and len(result) == 2
-        require(good, f"for_caffe returned {kind}; expected a dict and a number")
-        return result
+    def both(*constants):
+        return expect_parts(for_caffe(*constants), "dict", "number")
 
-    judge(caffe_lrn, ("local_size", "alpha", "beta"), pair, rng)
+    judge(caffe_lrn, ("local_size", "alpha", "beta"), both, rng)
 
 
 exercise.mistake(

@@ -21,7 +21,7 @@ square roots, the standard deviations: for ImageNet 121.8, 37.1 and 19.7.
 import numpy as np
 
 from tinynet import data
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.checks import expect, expect_parts, expect_shape, require
 from tinynet.exercises.exercise import Exercise
 
 exercise = Exercise(chapter=9, minutes=25, difficulty=3, compare="tinynet/data/augment.py")
@@ -53,15 +53,11 @@ AXES = np.array([[2.0, 1.0, 2.0], [-2.0, 2.0, 1.0], [1.0, 2.0, -2.0]]) / 3
 
 
 def judge(result, stdevs, axes):
-    require(
-        isinstance(result, (tuple, list)) and len(result) == 2,
-        "colour_axes is to return a pair: the standard deviations, the axes",
-    )
-    expect(result[0], stdevs, "stdevs", rtol=1e-6)  # tinynet's are float32
-    if np.shape(result[1]) != (3, 3):
-        expect(result[1], axes, "axes")
+    found, directions = expect_parts(result, "stdevs", "axes")
+    expect(found, stdevs, "stdevs", rtol=1e-6)  # tinynet's are float32
+    directions = expect_shape(directions, (3, 3), "axes")
     # The product of two unit vectors is 1 or -1 if they are the same axis, and 0 if they are at right angles.
-    expect(np.abs(result[1] @ axes.T), np.eye(3), "the products of your axes with the right ones, signs aside", atol=1e-6)
+    expect(np.abs(directions @ axes.T), np.eye(3), "the products of your axes with the right ones, signs aside", atol=1e-6)
 
 
 @exercise.check("colour_axes: eight pixels at the corners of a box")
@@ -80,9 +76,7 @@ def _(colour_axes, rng):
 @exercise.check("colour_jitter: the pixels of an image move together, each image in its own way")
 def _(colour_jitter, rng):
     images = rng.uniform(0, 255, size=(4, 3, 3, 5))
-    moved = colour_jitter(images, np.array([60.0, 20.0, 8.0]), AXES, rng)
-    if np.shape(moved) != images.shape:
-        expect(moved, images, "colour_jitter")
+    moved = expect_shape(colour_jitter(images, np.array([60.0, 20.0, 8.0]), AXES, rng), images.shape, "colour_jitter")
     offsets = moved - images
     require(np.abs(offsets).max() > 1e-6, "the images are as they were")
     require(np.abs(offsets - offsets[:, :, :1, :1]).max() < 1e-9, "pixels of one image get different colours added")
@@ -93,10 +87,8 @@ def _(colour_jitter, rng):
 def _(colour_jitter, rng):
     stdevs = np.array([60.0, 20.0, 8.0])
     images = np.zeros((4000, 3, 1, 1))
-    moved = colour_jitter(images, stdevs, AXES, rng)
-    if np.shape(moved) != images.shape:
-        expect(moved, images, "colour_jitter")
-    along = np.reshape(moved, (4000, 3)) @ AXES.T
+    moved = expect_shape(colour_jitter(images, stdevs, AXES, rng), images.shape, "colour_jitter")
+    along = moved.reshape(4000, 3) @ AXES.T
     expect(
         along.std(axis=0),
         0.1 * stdevs,

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinynet import data, evaluation
 from tinynet.devices import devices
-from tinynet.exercises.checks import expect
+from tinynet.exercises.checks import expect, expect_shape
 from tinynet.exercises.exercise import Exercise
 from tinynet.tensor import tensor
 
@@ -61,9 +61,7 @@ def _(ten_crops, rng):
     red = [[0, 1, 4, 5], [2, 3, 6, 7], [5, 6, 9, 10], [8, 9, 12, 13], [10, 11, 14, 15]]
     red += [[b, a, d, c] for a, b, c, d in red]
     right = np.array(red, float).reshape(10, 1, 2, 2) + np.array([0.0, 100.0, 200.0])[:, None, None]
-    crops = ten_crops(image, 2)
-    if np.shape(crops) != right.shape:
-        expect(crops, right, "ten_crops")
+    crops = expect_shape(ten_crops(image, 2), right.shape, "ten_crops")
     for name, theirs, ours in zip(NAMES, crops, right, strict=True):
         expect(theirs, ours, f"the window {name}")
 

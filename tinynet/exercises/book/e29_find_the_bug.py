@@ -60,7 +60,7 @@ def _(prepare, rng):
 
 
 exercise.mistake(
-    "the array that the pixels are put into is one of uint8: every number below 1 becomes 0 there",
+    "every number below 1 has become 0: which numbers can the array hold that the pixels are put into?",
     "np.empty(images.shape, np.float32)",
     "np.empty_like(images)",
 )
