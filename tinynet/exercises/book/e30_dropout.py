@@ -15,8 +15,7 @@ same factors that the values came through, so forward has to hand them over.
 
 import numpy as np
 
-from tinynet.exercises.book.pairs import pair
-from tinynet.exercises.checks import by_the_tape, expect, gradients
+from tinynet.exercises.checks import by_the_tape, expect, expect_parts, gradients
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.dropout import dropout
 from tinynet.tensor import tensor
@@ -53,8 +52,8 @@ def _(dropout_forward, rng):
     while not 0 < (np.random.default_rng(seed).random(4) < 0.2).sum() < 4:
         seed += 1
     drawn = np.random.default_rng(seed).random(4)
-    y, factor = pair(
-        dropout_forward(np.array([4.0, 8.0, 12.0, 16.0]), 0.2, True, np.random.default_rng(seed)), "the pair (y, factor)"
+    y, factor = expect_parts(
+        dropout_forward(np.array([4.0, 8.0, 12.0, 16.0]), 0.2, True, np.random.default_rng(seed)), "y", "factor"
     )
     numbers = " ".join(f"{number:.2f}" for number in drawn)
     expect(y, [5, 10, 15, 20] * (drawn >= 0.2), f"y for x = [4 8 12 16], p = 0.2 and the random numbers [{numbers}]")
@@ -65,7 +64,7 @@ def _(dropout_forward, rng):
 def _(dropout_forward, rng):
     x, seed, p = rng.normal(size=(4, 5, 3)), int(rng.integers(1000)), float(rng.uniform(0.2, 0.4))
     right = factors(x.shape, p, np.random.default_rng(seed))
-    y, factor = pair(dropout_forward(x, p, True, np.random.default_rng(seed)), "the pair (y, factor)")
+    y, factor = expect_parts(dropout_forward(x, p, True, np.random.default_rng(seed)), "y", "factor")
     expect(y, x * right, f"y for x (4, 5, 3), p = {p:.3g}")
     expect(factor, right, f"factor for x (4, 5, 3), p = {p:.3g}")
 
@@ -73,7 +72,7 @@ def _(dropout_forward, rng):
 @exercise.check("test time: nothing is dropped")
 def _(dropout_forward, rng):
     x = rng.normal(size=(3, 40))
-    y, factor = pair(dropout_forward(x, 0.3, False, rng), "the pair (y, factor)")
+    y, factor = expect_parts(dropout_forward(x, 0.3, False, rng), "y", "factor")
     expect(y, x, "y at test time")
     expect(factor, np.ones((3, 40)), "factor at test time")
 
@@ -86,9 +85,7 @@ def _(dropout_forward, dropout_backward, rng):
         return x * factors(x.shape, p, np.random.default_rng(seed))
 
     def vjp(dy, x):
-        return dropout_backward(
-            dy, pair(dropout_forward(x, p, True, np.random.default_rng(seed)), "the pair (y, factor)")[1]
-        )
+        return dropout_backward(dy, expect_parts(dropout_forward(x, p, True, np.random.default_rng(seed)), "y", "factor")[1])
 
     gradients(forward, [rng.normal(size=(4, 6))], vjp, rng, ["x"])
 
@@ -96,7 +93,7 @@ def _(dropout_forward, dropout_backward, rng):
 @exercise.check("gradient at test time")
 def _(dropout_forward, dropout_backward, rng):
     dy = rng.normal(size=(3, 4))
-    _, factor = pair(dropout_forward(rng.normal(size=(3, 4)), 0.3, False, rng), "the pair (y, factor)")
+    _, factor = expect_parts(dropout_forward(rng.normal(size=(3, 4)), 0.3, False, rng), "y", "factor")
     expect(dropout_backward(dy, factor), dy, "dx at test time, where y = x")
 
 

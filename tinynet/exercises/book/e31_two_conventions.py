@@ -16,8 +16,7 @@ too.)
 
 import numpy as np
 
-from tinynet.exercises.book.pairs import pair
-from tinynet.exercises.checks import by_the_tape, expect
+from tinynet.exercises.checks import by_the_tape, expect, expect_parts
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.arithmetic import linear
 from tinynet.ops.dropout import dropout
@@ -70,7 +69,7 @@ def _(paper_dropout, rng):
 def _(to_inverted, rng):
     x, mask, weight, bias, p = layer(rng)
     right = (x * mask) @ weight.T + bias
-    weight, bias = pair(to_inverted(weight, bias, p), "the pair (weight, bias)")
+    weight, bias = expect_parts(to_inverted(weight, bias, p), "weight", "bias")
     expect(inverted_dropout(x, mask, p, True) @ weight.T + bias, right, f"outputs with inverted dropout, p = {p:.3g}")
 
 
@@ -78,7 +77,7 @@ def _(to_inverted, rng):
 def _(to_inverted, rng):
     x, mask, weight, bias, p = layer(rng)
     right = x * (1 - p) @ weight.T + bias
-    weight, bias = pair(to_inverted(weight, bias, p), "the pair (weight, bias)")
+    weight, bias = expect_parts(to_inverted(weight, bias, p), "weight", "bias")
     expect(inverted_dropout(x, mask, p, False) @ weight.T + bias, right, f"outputs with inverted dropout, p = {p:.3g}")
 
 

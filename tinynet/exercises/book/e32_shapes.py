@@ -16,7 +16,7 @@ takes all numbers in one row and has one output for each of its neurons. Picture
 import numpy as np
 
 from alexnet import map_sides
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.checks import expect_type, require
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.windows import map_size
 
@@ -53,9 +53,7 @@ def shapes(layers, shape):
 
 def judge(shapes, layers, shape, right):
     answer = shapes(layers, shape)
-    if answer is None:
-        expect(answer, 0, "what should be a list of shapes")
-    require(isinstance(answer, (list, tuple)), f"shapes returned a {type(answer).__name__}; expected a list")
+    expect_type(answer, (list, tuple), "a list of shapes")
     require(
         len(answer) == len(layers), f"{len(answer)} shapes were returned for {len(layers)} layers; expected one behind each"
     )

@@ -17,8 +17,7 @@ import functools
 import numpy as np
 
 from tinynet import nn
-from tinynet.exercises.book.pairs import pair
-from tinynet.exercises.checks import expect
+from tinynet.exercises.checks import expect, expect_parts
 from tinynet.exercises.exercise import Exercise
 
 exercise = Exercise(chapter=11, minutes=15, difficulty=2, after=["e32_shapes"], compare="alexnet.py")
@@ -92,7 +91,7 @@ def _(parameters, rng):
 
 @exercise.check("the two GPUs")
 def _(towers, rng):
-    first, second = pair(towers(weights_of_alexnet()), "the pair (first, second)")
+    first, second = expect_parts(towers(weights_of_alexnet()), "first", "second")
     expect(first, 32_531_112, "the first GPU: the number of parameters", rtol=0)
     expect(second, 28_434_112, "the second GPU: the number of parameters", rtol=0)
 
@@ -102,7 +101,7 @@ def _(towers, rng):
     layers = [("conv1", 3, 48, 11, 1), ("conv2", 48, 128, 5, 2), ("conv3", 128, 192, 3, 1), ("conv4", 192, 192, 3, 2)]
     layers += [("conv5", 192, 128, 3, 2), ("fc6", 128 * 36, 2048, 1, 1), ("fc7", 2048, 2048, 1, 1), ("fc8", 2048, 10, 1, 1)]
     halves = [oracle(*sizes) // 2 for _, *sizes in layers[:-1]]
-    first, second = pair(towers(layers), "the pair (first, second)")
+    first, second = expect_parts(towers(layers), "first", "second")
     expect(first, sum(halves) + 20_490, "the first GPU: the number of parameters", rtol=0)
     expect(second, sum(halves), "the second GPU: the number of parameters", rtol=0)
 

@@ -12,8 +12,7 @@ before the first unit. So there may be pixels with negative numbers, which stand
 
 import numpy as np
 
-from tinynet.exercises.book.pairs import pair
-from tinynet.exercises.checks import expect
+from tinynet.exercises.checks import expect, expect_parts
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.convolution import conv2d
 from tinynet.tensor import tensor
@@ -49,14 +48,14 @@ def receptive_field(layers):
 
 
 def judge_seen(pixels_seen, layers, i, right):
-    first, last = pair(pixels_seen(layers, i), "the pair (first, last)")
+    first, last = expect_parts(pixels_seen(layers, i), "first", "last")
     name = "up_to_conv5()" if layers == up_to_conv5() else layers
     expect(first, right[0], f"the first pixel that unit {i} behind {name} sees", rtol=0)
     expect(last, right[1], f"the last pixel that unit {i} behind {name} sees", rtol=0)
 
 
 def judge_field(receptive_field, layers, right):
-    size, step = pair(receptive_field(layers), "the pair (size, step)")
+    size, step = expect_parts(receptive_field(layers), "size", "step")
     name = "up_to_conv5()" if layers == up_to_conv5() else layers
     expect(size, right[0], f"the size of the field of a unit behind {name}", rtol=0)
     expect(step, right[1], f"how far the fields of neighbours behind {name} are apart", rtol=0)

@@ -16,8 +16,7 @@ and stay so, those between the towers: write as_one, which gives these weights.
 
 import numpy as np
 
-from tinynet.exercises.book.pairs import pair
-from tinynet.exercises.checks import expect
+from tinynet.exercises.checks import expect, expect_parts
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.convolution import conv2d
 from tinynet.ops.shaping import concat
@@ -87,7 +86,7 @@ def judge(function, rng, groups, padding):
     x0, x1, weight, bias = drawn(rng, groups)
     whole = np.concatenate([x0, x1], axis=1)
     right = oracle(whole, weight, bias, padding, groups)
-    y0, y1 = pair(function(x0, x1, weight, bias, padding), "the pair (y0, y1)")
+    y0, y1 = expect_parts(function(x0, x1, weight, bias, padding), "y0", "y1")
     expect(y0, right[:, :3], "y0, the maps of the first tower")
     expect(y1, right[:, 3:], "y1, the maps of the second tower")
 
@@ -95,7 +94,7 @@ def judge(function, rng, groups, padding):
 @exercise.check("own maps: one pixel by hand")
 def _(own_maps, rng):
     x0, x1 = np.full((1, 1, 1, 1), 2.0), np.full((1, 1, 1, 1), 3.0)
-    y0, y1 = pair(own_maps(x0, x1, np.array([10.0, 20.0]).reshape(2, 1, 1, 1), np.array([1.0, 5.0]), 0), "the pair (y0, y1)")
+    y0, y1 = expect_parts(own_maps(x0, x1, np.array([10.0, 20.0]).reshape(2, 1, 1, 1), np.array([1.0, 5.0]), 0), "y0", "y1")
     expect(y0, [[[[21.0]]]], "y0 for x0 = 2, x1 = 3, w = [10 20] and b = [1 5]")
     expect(y1, [[[[65.0]]]], "y1 for x0 = 2, x1 = 3, w = [10 20] and b = [1 5]")
 
@@ -109,7 +108,7 @@ def _(own_maps, rng):
 def _(all_maps, rng):
     x0, x1 = np.full((1, 1, 1, 1), 2.0), np.full((1, 1, 1, 1), 3.0)
     weight = np.array([[10.0, 100.0], [20.0, 400.0]]).reshape(2, 2, 1, 1)
-    y0, y1 = pair(all_maps(x0, x1, weight, np.array([1.0, 5.0]), 0), "the pair (y0, y1)")
+    y0, y1 = expect_parts(all_maps(x0, x1, weight, np.array([1.0, 5.0]), 0), "y0", "y1")
     expect(y0, [[[[321.0]]]], "y0 for x0 = 2, x1 = 3, w = [[10 100] [20 400]] and b = [1 5]")
     expect(y1, [[[[1245.0]]]], "y1 for x0 = 2, x1 = 3, w = [[10 100] [20 400]] and b = [1 5]")
 

@@ -16,8 +16,7 @@ which need not know what A does, and it is one of the checks.
 import numpy as np
 
 import alexnet
-from tinynet.exercises.book.pairs import pair
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.checks import expect, expect_parts, require
 from tinynet.exercises.exercise import Exercise
 from tinynet.ops.shaping import concat
 from tinynet.ops.transfer import transfer
@@ -50,7 +49,7 @@ def shaped(array, like, what):
 
 @exercise.check("forward: one number a tower")
 def _(exchange, rng):
-    z0, z1 = pair(exchange(np.array([[3.0]]), np.array([[5.0]])), "the pair (z0, z1)")
+    z0, z1 = expect_parts(exchange(np.array([[3.0]]), np.array([[5.0]])), "z0", "z1")
     expect(z0, [[3.0, 5.0]], "z0 for x0 = 3, x1 = 5")
     expect(z1, [[3.0, 5.0]], "z1 for x0 = 3, x1 = 5")
 
@@ -59,7 +58,7 @@ def _(exchange, rng):
 def _(exchange, rng):
     x = rng.normal(size=(2, 6, 3, 4))
     x0, x1 = x[:, :2].copy(), x[:, 2:].copy()
-    z0, z1 = pair(exchange(x0, x1), "the pair (z0, z1)")
+    z0, z1 = expect_parts(exchange(x0, x1), "z0", "z1")
     expect(z0, x, "z0, on the first GPU")
     expect(z1, x, "z1, on the second GPU")
     require(not np.shares_memory(z0, z1), "z0 and z1 share their memory; what one GPU overwrites, the other would see")
@@ -67,7 +66,7 @@ def _(exchange, rng):
 
 @exercise.check("backward: one number a tower")
 def _(exchange_backward, rng):
-    dx0, dx1 = pair(exchange_backward(np.array([[1.0, 20.0]]), np.array([[300.0, 4000.0]]), 1), "the pair (dx0, dx1)")
+    dx0, dx1 = expect_parts(exchange_backward(np.array([[1.0, 20.0]]), np.array([[300.0, 4000.0]]), 1), "dx0", "dx1")
     expect(dx0, [[301.0]], "dx0 for dz0 = [1 20], dz1 = [300 4000]")
     expect(dx1, [[4020.0]], "dx1 for dz0 = [1 20], dz1 = [300 4000]")
 
@@ -75,7 +74,7 @@ def _(exchange_backward, rng):
 @exercise.check("backward: maps, of which the second tower has more")
 def _(exchange_backward, rng):
     dz0, dz1 = rng.normal(size=(2, 6, 3, 4)), rng.normal(size=(2, 6, 3, 4))
-    dx0, dx1 = pair(exchange_backward(dz0, dz1, 2), "the pair (dx0, dx1)")
+    dx0, dx1 = expect_parts(exchange_backward(dz0, dz1, 2), "dx0", "dx1")
     expect(dx0, np.stack([dz0, dz1]).sum(axis=0)[:, :2], "dx0, for the two maps of the first tower")
     expect(dx1, np.stack([dz0, dz1]).sum(axis=0)[:, 2:], "dx1, for the four maps of the second tower")
 
@@ -84,11 +83,11 @@ def _(exchange_backward, rng):
 def _(exchange, exchange_backward, rng):
     x0, x1 = rng.normal(size=(2, 3, 2)), rng.normal(size=(2, 5, 2))
     g0, g1 = rng.normal(size=(2, 8, 2)), rng.normal(size=(2, 8, 2))
-    z0, z1 = pair(exchange(x0, x1), "the pair (z0, z1)")
+    z0, z1 = expect_parts(exchange(x0, x1), "z0", "z1")
     shaped(z0, g0, "z0")
     shaped(z1, g1, "z1")
     forward = (z0 * g0).sum() + (z1 * g1).sum()
-    dx0, dx1 = pair(exchange_backward(g0, g1, 3), "the pair (dx0, dx1)")
+    dx0, dx1 = expect_parts(exchange_backward(g0, g1, 3), "dx0", "dx1")
     shaped(dx0, x0, "dx0")
     shaped(dx1, x1, "dx1")
     # The size of one of the sums may be small by chance, that of its terms is not.

@@ -15,7 +15,7 @@ each name in network.parameters, also a dict, whose arrays you are to change.
 
 import numpy as np
 
-from tinynet.exercises.checks import expect, note, require
+from tinynet.exercises.checks import expect, expect_type, note, require
 from tinynet.exercises.exercise import Exercise
 from tinynet.optim import SGD
 from tinynet.tensor import tensor
@@ -103,9 +103,7 @@ def trained(fit, rng, epochs=EPOCHS, batch=BATCH, lr=0.05, **how):
     history = fit(network, x, labels, epochs, batch, lr, np.random.default_rng(int(rng.integers(1000))), **how)
     note([[round(float(row[0] * N)) for row in part] for part, _ in network.shown])
     note(dict(network.parameters))
-    if history is None:
-        expect(history, 0, "what fit returned")
-    require(isinstance(history, (list, np.ndarray)), f"fit returned a {type(history).__name__}; expected a list")
+    expect_type(history, (list, np.ndarray), "a list")
     expect(len(history), epochs, "the number of losses in the list, one an epoch", rtol=0)
     return network, history, before, labels
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from tinynet import checkpoint
-from tinynet.exercises.checks import expect, require
+from tinynet.exercises.checks import expect_type, require
 from tinynet.exercises.exercise import Exercise
+from tinynet.exercises.words import a_kind
 
 exercise = Exercise(chapter=13, minutes=20, difficulty=3, after=["e38_overfit"], compare="tinynet/training.py")
 
@@ -99,13 +100,11 @@ def losses(run, steps):
 
 def saved_by(state, run):
     saved = state(run)
-    if saved is None:
-        expect(saved, 0, "what state returned")
-    require(isinstance(saved, dict), f"state returned a {type(saved).__name__}; expected a dict")
+    expect_type(saved, dict, "a dict")
     for name, value in saved.items():
         require(
             _plain(value),
-            f"{name!r} is saved as a {type(value).__name__}, which is no array and no number; save what it holds",
+            f"{name!r} is saved as {a_kind(value)}, which is no array and no number; save what it holds",
         )
     return saved
 
