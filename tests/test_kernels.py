@@ -1,8 +1,11 @@
 """The fast kernels against the formulas as loops, and what must not change their results: tiles, threads, repetition."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import chain, product
@@ -320,6 +323,52 @@ def test_an_exception_in_any_piece_reaches_the_caller_after_all_have_ended(use_t
     with pytest.raises(ZeroDivisionError, match=f"piece {bad}"):
         parallel.pieces(3, work, np.inf)
     assert sorted(ended) == [i for i in range(3) if i != bad]
+
+
+def test_ctrl_c_reaches_the_caller_after_all_pieces_have_ended(use_threads):
+    use_threads(3)
+    ended = []
+
+    def work(start, stop):
+        if start:
+            time.sleep(0.3)
+            ended.append(start)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)  # again and again, as an impatient user does
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            try:
+                parallel.pieces(3, work, np.inf)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert sorted(ended) == [1, 2]
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_what_an_exception_in_a_piece_held_is_gone_with_it(use_threads, no_gc, bad):
+    use_threads(3)
+
+    def fail():
+        array = np.empty(10)
+        reference = weakref.ref(array)
+
+        def work(start, stop):
+            array[start] = 1 / (start - bad)
+
+        with pytest.raises(ZeroDivisionError):
+            parallel.pieces(3, work, np.inf)
+        return reference
+
+    reference, patience = fail(), time.monotonic() + 10
+    while reference() is not None and time.monotonic() < patience:
+        time.sleep(0.01)  # the thread lets go of its work a moment after it has said that it is done
+    assert reference() is None
 
 
 def test_callers_in_several_threads_do_not_share_scratch_memory(use_threads):

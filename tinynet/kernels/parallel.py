@@ -61,13 +61,26 @@ def pieces(n, work, nanoseconds):
     with _blas().limit(limits=1):
         if count <= 1:
             return [work(0, n)] if n else []
-        others = [_pool(threads() - 1).submit(work, a, b) for a, b in pairwise(ends[1:])]
+        others = []
         try:
-            first = work(0, ends[1])
+            for start, stop in pairwise(ends[1:]):
+                others.append(_pool(threads() - 1).submit(work, start, stop))
+            results = [work(0, ends[1])]
         finally:
-            for other in others:
-                other.exception()  # waits: nobody may write into the caller's arrays after an error
-        return [first, *(other.result() for other in others)]
+            _wait(others)
+        while others:  # popped, because a traceback that holds the future that holds its exception would never die
+            results.append(others.pop(0).result())
+        return results
+
+
+def _wait(futures):
+    """Until all have ended, even if Ctrl-C comes meanwhile: nobody may write into the caller's arrays after an error."""
+    try:
+        for future in futures:
+            future.exception()
+    except BaseException:
+        _wait(futures)
+        raise
 
 
 def chunks(start, stop, x):
