@@ -325,6 +325,17 @@ def test_an_exception_in_any_piece_reaches_the_caller_after_all_have_ended(use_t
     assert sorted(ended) == [i for i in range(3) if i != bad]
 
 
+def test_all_pieces_do_what_the_caller_wants_on_overflow(use_threads):
+    use_threads(2)
+    for place in 0, 1:
+        x = np.ones((2, 3, 4, 4), np.float32)
+        x[place] = 3e38
+        with np.errstate(over="ignore"):
+            assert not cpu.local_response_norm(x, 5, 1e-4, 0.75, 2.0)[0][place].any()
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+            cpu.local_response_norm(x, 5, 1e-4, 0.75, 2.0)
+
+
 def test_ctrl_c_reaches_the_caller_after_all_pieces_have_ended(use_threads):
     use_threads(3)
     ended = []

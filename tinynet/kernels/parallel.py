@@ -8,6 +8,7 @@ and on the amount of work alone, so results are the same, bit for bit, on every 
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
 
@@ -64,7 +65,8 @@ def pieces(n, work, nanoseconds):
         others = []
         try:
             for start, stop in pairwise(ends[1:]):
-                others.append(_pool(threads() - 1).submit(work, start, stop))
+                # In the caller's context, where NumPy keeps what the caller wants to happen on overflow (np.errstate).
+                others.append(_pool(threads() - 1).submit(copy_context().run, work, start, stop))
             results = [work(0, ends[1])]
         finally:
             _wait(others)
