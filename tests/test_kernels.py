@@ -417,3 +417,29 @@ def test_use_threads_limits_the_kernels_and_blas_until_it_is_taken_back():
     finally:
         parallel.use_threads(None)
     assert parallel.threads() == default
+
+
+def test_blas_has_one_thread_in_every_piece_whoever_calls_and_gets_its_own_back():
+    """Asked in a fresh process, where use_threads was called in another thread than the kernels."""
+    code = """
+import threading, numpy as np
+from tinynet.kernels import parallel
+
+def call():
+    for _ in range(100):
+        parallel.pieces(4, lambda start, stop: seen.update(found()), np.inf)
+
+def found():
+    return [library["num_threads"] for library in parallel._blas().info()]
+
+seen, parallel._default = set(), lambda: 2
+parallel.use_threads(2)
+before = found()
+callers = [threading.Thread(target=call) for _ in range(3)]
+for action in threading.Thread.start, threading.Thread.join:
+    for caller in callers:
+        action(caller)
+print(before == found(), *seen)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "1"]

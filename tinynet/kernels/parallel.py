@@ -7,6 +7,7 @@ and on the amount of work alone, so results are the same, bit for bit, on every 
 """
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
@@ -20,6 +21,9 @@ CHUNK = 1 << 19
 HANDOVER = 100_000  # nanoseconds of work that are worth giving to another thread, which costs some 25,000
 
 _chosen = None
+# Held by whoever computes in pieces. BLAS has one limit for the whole process: of two callers, the first to end would take
+# it back for the other one, too. And whoever has all threads needs nobody beside it.
+_busy = threading.RLock()
 
 
 def threads():
@@ -30,8 +34,12 @@ def threads():
 def use_threads(count):
     """Compute with `count` threads from now on, in the kernels and in BLAS; None goes back to the default."""
     global _chosen
-    _chosen = count
-    _blas().limit(limits=threads())
+    with _busy:
+        _chosen = count
+        # By a thread that ends: threadpoolctl lets nobody else set OpenBLAS's limit as long as the first who did is alive.
+        setter = threading.Thread(target=lambda: _blas().limit(limits=threads()))
+        setter.start()
+        setter.join()
 
 
 @cache
@@ -59,7 +67,9 @@ def pieces(n, work, nanoseconds):
     """
     count = int(min(threads(), n, 1 + nanoseconds / HANDOVER))
     ends = [n * i // count for i in range(count + 1)] if n else []
-    with _blas().limit(limits=1):
+    if threads() == 1:  # BLAS has no more than one either, and callers in several threads need not wait for each other
+        return [work(0, n)] if n else []
+    with _busy, _blas().limit(limits=1):
         if count <= 1:
             return [work(0, n)] if n else []
         others = []
