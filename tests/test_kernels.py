@@ -443,3 +443,62 @@ print(before == found(), *seen)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "1"]
+
+
+IN_A_PROCESS = """
+import atexit, os, signal, threading
+import numpy as np
+from tinynet.kernels import cpu, memory, parallel
+
+def total():
+    return float(cpu.local_response_norm(np.ones((2, 3, 400, 400), np.float32), 5, 1e-4, 0.75, 2.0)[0].sum())
+
+parallel.use_threads(2)
+parallel.HANDOVER = 1
+expected = total()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_computes_while_its_parent_does():
+    code = """
+def work():
+    while not stop.is_set():
+        total()
+
+stop = threading.Event()
+other = threading.Thread(target=work)
+other.start()
+for _ in range(10):
+    child = os.fork()
+    if not child:
+        signal.alarm(30)
+        os._exit(total() != expected)
+    print(os.waitpid(child, 0)[1])
+stop.set()
+other.join()
+print(total() == expected)
+"""
+    assert in_a_process(code) == ["0"] * 10 + ["True"]
+
+
+def test_threads_and_exit_functions_compute_after_the_program_has_ended():
+    code = """
+atexit.register(lambda: print(total() == expected))
+
+def late():
+    threading.main_thread().join()
+    print(total() == expected)
+
+threading.Thread(target=late).start()
+"""
+    assert in_a_process(code) == ["True", "True"]
+
+
+def in_a_process(code):
+    """The words that the code prints in a fresh process; it must end within a minute."""
+    # Python warns of a fork beside threads, which is what is tried here.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", IN_A_PROCESS + code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert not done.stderr
+    return done.stdout.split()

@@ -5,6 +5,7 @@ A training step at batch 128 asks for 2 GB of results; getting them fresh every 
 """
 
 import math
+import os
 import threading
 
 import numpy as np
@@ -108,3 +109,5 @@ class _Store:
 
 
 _store = _Store()
+if hasattr(os, "register_at_fork"):  # a child in which nobody is left to release the lock would wait for ever
+    os.register_at_fork(before=_store.lock.acquire, after_in_parent=_store.lock.release, after_in_child=_store.lock.release)

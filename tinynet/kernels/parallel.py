@@ -8,7 +8,7 @@ and on the amount of work alone, so results are the same, bit for bit, on every 
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
@@ -75,14 +75,26 @@ def pieces(n, work, nanoseconds):
         others = []
         try:
             for start, stop in pairwise(ends[1:]):
-                # In the caller's context, where NumPy keeps what the caller wants to happen on overflow (np.errstate).
-                others.append(_pool(threads() - 1).submit(copy_context().run, work, start, stop))
+                others.append(_submit(work, start, stop))
             results = [work(0, ends[1])]
         finally:
             _wait(others)
         while others:  # popped, because a traceback that holds the future that holds its exception would never die
             results.append(others.pop(0).result())
         return results
+
+
+def _submit(work, start, stop):
+    try:
+        # In the caller's context, where NumPy keeps what the caller wants to happen on overflow (np.errstate).
+        return _pool(threads() - 1).submit(copy_context().run, work, start, stop)
+    except RuntimeError as error:
+        if "shutdown" not in str(error):
+            raise
+        # The program's end has come, and a thread that it waits for, or a function that atexit calls, still computes.
+        done = Future()
+        done.set_result(work(start, stop))
+        return done
 
 
 def _wait(futures):
@@ -99,3 +111,12 @@ def chunks(start, stop, x):
     """Slices that cover the images start to stop of x, each of about CHUNK numbers."""
     step = max(1, CHUNK * len(x) // max(x.size, 1))
     return (slice(n, min(n + step, stop)) for n in range(start, stop, step))
+
+
+def _after_fork():
+    _busy.release()
+    _pool.cache_clear()  # a child process has none of its parent's threads
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_busy.acquire, after_in_parent=_busy.release, after_in_child=_after_fork)
