@@ -229,6 +229,8 @@ def test_relu_kernels(shape, dtype, sizes):
     assert y.dtype == dtype and np.array_equal(y, np.where(x > 0, x, 0))
     assert np.array_equal(cpu.relu_backward(g, y), np.where(x > 0, g, 0))
     assert np.array_equal(cpu.relu(x.T), y.T)
+    g[...] = np.inf
+    assert np.array_equal(cpu.relu_backward(g, y), np.where(x > 0, g, 0)), "a closed unit lets nothing through"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
