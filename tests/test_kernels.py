@@ -421,6 +421,14 @@ def test_use_threads_limits_the_kernels_and_blas_until_it_is_taken_back():
     assert parallel.threads() == default
 
 
+@pytest.mark.parametrize("count", [0, -1, 2.0, "2"])
+def test_use_threads_refuses_what_is_no_number_of_threads(count):
+    default = parallel.threads()
+    with pytest.raises(ValueError, match="expected an integer >= 1, or None"):
+        parallel.use_threads(count)
+    assert parallel.threads() == default
+
+
 def test_blas_has_one_thread_in_every_piece_whoever_calls_and_gets_its_own_back():
     """Asked in a fresh process, where use_threads was called in another thread than the kernels."""
     code = """

@@ -32,8 +32,13 @@ def threads():
 
 
 def use_threads(count):
-    """Compute with `count` threads from now on, in the kernels and in BLAS; None goes back to the default."""
+    """Compute with `count` threads from now on, in the kernels and in BLAS; None goes back to the default.
+
+    Raises ValueError for anything but None and integers from 1.
+    """
     global _chosen
+    if count is not None and not (isinstance(count, int) and count >= 1):
+        raise ValueError(f"use_threads: {count!r}; expected an integer >= 1, or None for the default")
     with _busy:
         _chosen = count
         # By a thread that ends: threadpoolctl lets nobody else set OpenBLAS's limit as long as the first who did is alive.
