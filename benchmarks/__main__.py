@@ -72,7 +72,7 @@ def main(arguments=None, plan=None):
             run(SECTIONS[name], bench, rows)
         except KeyboardInterrupt:
             interrupted = True
-        except (Disagreement, RuntimeError) as error:
+        except (Disagreement, RuntimeError, MemoryError) as error:
             failures.append(f"{name}: {error}")
         seconds[name] = round(time.monotonic() - began, 1)
         if rows:

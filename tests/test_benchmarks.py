@@ -92,6 +92,19 @@ def test_a_peer_that_is_missing_or_broken_is_one_line(monkeypatch, tmp_path):
     sys.modules.pop("pydynet", None)
 
 
+def test_a_section_that_runs_out_of_memory_takes_no_other_with_it(monkeypatch, tmp_path, capsys):
+    def full(section, bench, rows):
+        rows.append({"n": 1})
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(command, "run", full)
+    monkeypatch.setattr(command.report, "table", lambda title, columns, rows: "")
+    path = tmp_path / "result.json"
+    assert command.main(["step", "engine", "--engines", "tinynet", "--json", str(path)], TINY) == 1
+    assert json.loads(path.read_text())["sections"] == {"step": [{"n": 1}], "engine": [{"n": 1}]}
+    assert "step: no room" in capsys.readouterr().err
+
+
 def test_after_an_interrupt_what_was_measured_is_shown_and_written(monkeypatch, tmp_path, capsys):
     columns = [report.Column("n", "number", "d")]
 

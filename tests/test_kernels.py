@@ -1,8 +1,11 @@
 """The fast kernels against the formulas as loops, and what must not change their results: tiles, threads, repetition."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import chain, product
@@ -226,6 +229,8 @@ def test_relu_kernels(shape, dtype, sizes):
     assert y.dtype == dtype and np.array_equal(y, np.where(x > 0, x, 0))
     assert np.array_equal(cpu.relu_backward(g, y), np.where(x > 0, g, 0))
     assert np.array_equal(cpu.relu(x.T), y.T)
+    g[...] = np.inf
+    assert np.array_equal(cpu.relu_backward(g, y), np.where(x > 0, g, 0)), "a closed unit lets nothing through"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -322,6 +327,63 @@ def test_an_exception_in_any_piece_reaches_the_caller_after_all_have_ended(use_t
     assert sorted(ended) == [i for i in range(3) if i != bad]
 
 
+def test_all_pieces_do_what_the_caller_wants_on_overflow(use_threads):
+    use_threads(2)
+    for place in 0, 1:
+        x = np.ones((2, 3, 4, 4), np.float32)
+        x[place] = 3e38
+        with np.errstate(over="ignore"):
+            assert not cpu.local_response_norm(x, 5, 1e-4, 0.75, 2.0)[0][place].any()
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+            cpu.local_response_norm(x, 5, 1e-4, 0.75, 2.0)
+
+
+def test_ctrl_c_reaches_the_caller_after_all_pieces_have_ended(use_threads):
+    use_threads(3)
+    ended = []
+
+    def work(start, stop):
+        if start:
+            time.sleep(0.3)
+            ended.append(start)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)  # again and again, as an impatient user does
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            try:
+                parallel.pieces(3, work, np.inf)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert sorted(ended) == [1, 2]
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_what_an_exception_in_a_piece_held_is_gone_with_it(use_threads, no_gc, bad):
+    use_threads(3)
+
+    def fail():
+        array = np.empty(10)
+        reference = weakref.ref(array)
+
+        def work(start, stop):
+            array[start] = 1 / (start - bad)
+
+        with pytest.raises(ZeroDivisionError):
+            parallel.pieces(3, work, np.inf)
+        return reference
+
+    reference, patience = fail(), time.monotonic() + 10
+    while reference() is not None and time.monotonic() < patience:
+        time.sleep(0.01)  # the thread lets go of its work a moment after it has said that it is done
+    assert reference() is None
+
+
 def test_callers_in_several_threads_do_not_share_scratch_memory(use_threads):
     use_threads(2)
     cases = [list(conv_calls(case, np.float64)) for case in (CONVOLUTIONS[1], CONVOLUTIONS[7])]
@@ -357,3 +419,96 @@ def test_use_threads_limits_the_kernels_and_blas_until_it_is_taken_back():
     finally:
         parallel.use_threads(None)
     assert parallel.threads() == default
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.0, "2"])
+def test_use_threads_refuses_what_is_no_number_of_threads(count):
+    default = parallel.threads()
+    with pytest.raises(ValueError, match="expected an integer >= 1, or None"):
+        parallel.use_threads(count)
+    assert parallel.threads() == default
+
+
+def test_blas_has_one_thread_in_every_piece_whoever_calls_and_gets_its_own_back():
+    """Asked in a fresh process, where use_threads was called in another thread than the kernels."""
+    code = """
+import threading, numpy as np
+from tinynet.kernels import parallel
+
+def call():
+    for _ in range(100):
+        parallel.pieces(4, lambda start, stop: seen.update(found()), np.inf)
+
+def found():
+    return [library["num_threads"] for library in parallel._blas().info()]
+
+seen, parallel._default = set(), lambda: 2
+parallel.use_threads(2)
+before = found()
+callers = [threading.Thread(target=call) for _ in range(3)]
+for action in threading.Thread.start, threading.Thread.join:
+    for caller in callers:
+        action(caller)
+print(before == found(), *seen)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "1"]
+
+
+IN_A_PROCESS = """
+import atexit, os, signal, threading
+import numpy as np
+from tinynet.kernels import cpu, memory, parallel
+
+def total():
+    return float(cpu.local_response_norm(np.ones((2, 3, 400, 400), np.float32), 5, 1e-4, 0.75, 2.0)[0].sum())
+
+parallel.use_threads(2)
+parallel.HANDOVER = 1
+expected = total()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_computes_while_its_parent_does():
+    code = """
+def work():
+    while not stop.is_set():
+        total()
+
+stop = threading.Event()
+other = threading.Thread(target=work)
+other.start()
+for _ in range(10):
+    child = os.fork()
+    if not child:
+        signal.alarm(30)
+        os._exit(total() != expected)
+    print(os.waitpid(child, 0)[1])
+stop.set()
+other.join()
+print(total() == expected)
+"""
+    assert in_a_process(code) == ["0"] * 10 + ["True"]
+
+
+def test_threads_and_exit_functions_compute_after_the_program_has_ended():
+    code = """
+atexit.register(lambda: print(total() == expected))
+
+def late():
+    threading.main_thread().join()
+    print(total() == expected)
+
+threading.Thread(target=late).start()
+"""
+    assert in_a_process(code) == ["True", "True"]
+
+
+def in_a_process(code):
+    """The words that the code prints in a fresh process; it must end within a minute."""
+    # Python warns of a fork beside threads, which is what is tried here.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", IN_A_PROCESS + code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert not done.stderr
+    return done.stdout.split()

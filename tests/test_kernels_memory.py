@@ -106,6 +106,15 @@ def test_when_memory_is_short_what_is_kept_is_given_back_first(store, monkeypatc
     assert a.shape == (512, 599) and calls[0] > 0 == calls[-1] and not kept
 
 
+def test_memory_that_could_not_be_had_is_not_counted(store, no_gc):
+    held, kept = new(), new((700, 700))
+    del kept
+    before = store.used_bytes, store.most_used
+    with pytest.raises(MemoryError):
+        memory.empty((1 << 60,), np.uint8)
+    assert (store.used_bytes, store.most_used) == before and store.used_bytes == held.nbytes
+
+
 def test_threads_never_get_the_same_memory():
     def work(number):
         for _ in range(200):

@@ -161,7 +161,9 @@ def relu_backward(g, y):
     dx = empty_like(y)
 
     def where_open(g, y, dx):
-        np.multiply(g, np.greater(y, 0, out=scratch("open", y.shape, bool)), out=dx)
+        # The bits of g times 0 or 1, because inf times 0 would be nan.
+        bits = f"i{g.itemsize}"
+        np.multiply(g.view(bits), np.greater(y, 0, out=scratch("open", y.shape, bool)), out=dx.view(bits))
 
     _elementwise(where_open, 0.3, np.ascontiguousarray(g), y, dx)
     return dx

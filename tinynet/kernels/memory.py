@@ -5,6 +5,7 @@ A training step at batch 128 asks for 2 GB of results; getting them fresh every 
 """
 
 import math
+import os
 import threading
 
 import numpy as np
@@ -51,12 +52,14 @@ class Lease:
 
     def __init__(self, shape, dtype):
         self.store = _store  # not by its name in __del__, which may run when Python has shut this module down
+        self.memory = None  # until there is some: without it, too, this object dies
         self.memory = self.store.take(math.prod(shape) * dtype.itemsize)
         address = self.memory.__array_interface__["data"]
         self.__array_interface__ = {"version": 3, "shape": tuple(shape), "typestr": dtype.str, "data": address}
 
     def __del__(self):
-        self.store.give_back(self.memory)
+        if self.memory is not None:
+            self.store.give_back(self.memory)
 
 
 class _Store:
@@ -68,16 +71,22 @@ class _Store:
 
     def take(self, size):
         with self.lock:
+            most = self.most_used
             self.used_bytes += size
             self.most_used = max(self.most_used, self.used_bytes)
-            if size in self.idle:
-                return self._take_idle(size)
-            self.drop()
             try:
-                return np.empty(size, np.uint8)
-            except MemoryError:
-                self.drop(all_of_it=True)
-                return np.empty(size, np.uint8)
+                return self._take_idle(size) if size in self.idle else self._new(size)
+            except BaseException:
+                self.used_bytes, self.most_used = self.used_bytes - size, most
+                raise
+
+    def _new(self, size):
+        self.drop()
+        try:
+            return np.empty(size, np.uint8)
+        except MemoryError:
+            self.drop(all_of_it=True)
+            return np.empty(size, np.uint8)
 
     def give_back(self, memory):
         with self.lock:
@@ -100,3 +109,5 @@ class _Store:
 
 
 _store = _Store()
+if hasattr(os, "register_at_fork"):  # a child in which nobody is left to release the lock would wait for ever
+    os.register_at_fork(before=_store.lock.acquire, after_in_parent=_store.lock.release, after_in_child=_store.lock.release)

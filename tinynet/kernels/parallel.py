@@ -7,7 +7,9 @@ and on the amount of work alone, so results are the same, bit for bit, on every 
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
 
@@ -19,6 +21,9 @@ CHUNK = 1 << 19
 HANDOVER = 100_000  # nanoseconds of work that are worth giving to another thread, which costs some 25,000
 
 _chosen = None
+# Held by whoever computes in pieces. BLAS has one limit for the whole process: of two callers, the first to end would take
+# it back for the other one, too. And whoever has all threads needs nobody beside it.
+_busy = threading.RLock()
 
 
 def threads():
@@ -27,10 +32,19 @@ def threads():
 
 
 def use_threads(count):
-    """Compute with `count` threads from now on, in the kernels and in BLAS; None goes back to the default."""
+    """Compute with `count` threads from now on, in the kernels and in BLAS; None goes back to the default.
+
+    Raises ValueError for anything but None and integers from 1.
+    """
     global _chosen
-    _chosen = count
-    _blas().limit(limits=threads())
+    if count is not None and not (isinstance(count, int) and count >= 1):
+        raise ValueError(f"use_threads: {count!r}; expected an integer >= 1, or None for the default")
+    with _busy:
+        _chosen = count
+        # By a thread that ends: threadpoolctl lets nobody else set OpenBLAS's limit as long as the first who did is alive.
+        setter = threading.Thread(target=lambda: _blas().limit(limits=threads()))
+        setter.start()
+        setter.join()
 
 
 @cache
@@ -58,19 +72,56 @@ def pieces(n, work, nanoseconds):
     """
     count = int(min(threads(), n, 1 + nanoseconds / HANDOVER))
     ends = [n * i // count for i in range(count + 1)] if n else []
-    with _blas().limit(limits=1):
+    if threads() == 1:  # BLAS has no more than one either, and callers in several threads need not wait for each other
+        return [work(0, n)] if n else []
+    with _busy, _blas().limit(limits=1):
         if count <= 1:
             return [work(0, n)] if n else []
-        others = [_pool(threads() - 1).submit(work, a, b) for a, b in pairwise(ends[1:])]
+        others = []
         try:
-            first = work(0, ends[1])
+            for start, stop in pairwise(ends[1:]):
+                others.append(_submit(work, start, stop))
+            results = [work(0, ends[1])]
         finally:
-            for other in others:
-                other.exception()  # waits: nobody may write into the caller's arrays after an error
-        return [first, *(other.result() for other in others)]
+            _wait(others)
+        while others:  # popped, because a traceback that holds the future that holds its exception would never die
+            results.append(others.pop(0).result())
+        return results
+
+
+def _submit(work, start, stop):
+    try:
+        # In the caller's context, where NumPy keeps what the caller wants to happen on overflow (np.errstate).
+        return _pool(threads() - 1).submit(copy_context().run, work, start, stop)
+    except RuntimeError as error:
+        if "shutdown" not in str(error):
+            raise
+        # The program's end has come, and a thread that it waits for, or a function that atexit calls, still computes.
+        done = Future()
+        done.set_result(work(start, stop))
+        return done
+
+
+def _wait(futures):
+    """Until all have ended, even if Ctrl-C comes meanwhile: nobody may write into the caller's arrays after an error."""
+    try:
+        for future in futures:
+            future.exception()
+    except BaseException:
+        _wait(futures)
+        raise
 
 
 def chunks(start, stop, x):
     """Slices that cover the images start to stop of x, each of about CHUNK numbers."""
     step = max(1, CHUNK * len(x) // max(x.size, 1))
     return (slice(n, min(n + step, stop)) for n in range(start, stop, step))
+
+
+def _after_fork():
+    _busy.release()
+    _pool.cache_clear()  # a child process has none of its parent's threads
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_busy.acquire, after_in_parent=_busy.release, after_in_child=_after_fork)

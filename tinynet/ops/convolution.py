@@ -13,7 +13,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     x: (N, C, H, W). weight: (F, C/groups, KH, KW). bias: (F,) or None. stride, padding, dilation: int or (rows, columns).
     groups: the input and output channels are cut into as many parts that do not see each other.
     Result: (N, F, OH, OW) with OH = floor((H + 2 p - d (KH - 1) - 1) / s) + 1, OW likewise.
-    Raises ValueError when the shapes do not fit together or no window fits into the image.
+    Raises ValueError when the shapes do not fit together, no window fits into the image, or it has no pixels or channels.
     Paper sections 3.2 and 3.5: groups=2 is what two towers that do not talk compute.
     """
     inputs = (x, weight) if bias is None else (x, weight, bias)
@@ -21,6 +21,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     stride, padding, dilation = pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1)
     shapes = f"x {x.shape}, weight {weight.shape}"
     require(x.ndim == 4 and weight.ndim == 4, f"conv2d: expected x (N, C, H, W) and weight (F, C/groups, KH, KW); {shapes}")
+    require(min(x.shape[1:] + weight.shape) >= 1, f"conv2d: expected no axis of length 0 but the batch; {shapes}")
     require(
         isinstance(groups, int) and groups >= 1 and weight.shape[0] % groups == 0,
         f"conv2d: {weight.shape[0]} output channels cannot be cut into groups={groups}; {shapes}",

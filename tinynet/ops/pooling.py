@@ -45,6 +45,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
 
 def _arguments(op, x, kernel_size, stride, padding, dilation, ceil_mode):
     require(x.ndim == 4, f"{op}: expected x (N, C, H, W), got shape {x.shape}")
+    require(min(x.shape[1:]) >= 1, f"{op}: expected no axis of length 0 but the batch, got shape {x.shape}")
     require(isinstance(ceil_mode, bool), f"{op}: ceil_mode={ceil_mode!r}; expected True or False")
     kernel = pair("kernel_size", kernel_size, 1)
     stride = kernel if stride is None else pair("stride", stride, 1)
