@@ -14,11 +14,8 @@ def use_threads(monkeypatch):
     def set_number(n):
         monkeypatch.setattr(parallel, "threads", lambda: n)
         monkeypatch.setattr(parallel, "HANDOVER", 1)  # even for the few numbers of a test
-        parallel._pool.cache_clear()
 
-    yield set_number
-    monkeypatch.undo()
-    parallel._pool.cache_clear()
+    return set_number
 
 
 @pytest.fixture

@@ -313,18 +313,22 @@ def test_a_little_work_is_done_by_the_caller_and_more_by_as_many_threads_as_it_i
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])
-def test_an_exception_in_any_piece_reaches_the_caller_after_all_have_ended(use_threads, bad):
+def test_an_exception_in_any_piece_reaches_the_caller_when_nobody_is_at_work_any_more(use_threads, bad):
     use_threads(3)
-    ended = []
+    begun, ended = [], []
 
     def work(start, stop):
+        begun.append(start)
         if start == bad:
             raise ZeroDivisionError(f"piece {bad}")
+        time.sleep(0.02)
         ended.append(start)
 
     with pytest.raises(ZeroDivisionError, match=f"piece {bad}"):
         parallel.pieces(3, work, np.inf)
-    assert sorted(ended) == [i for i in range(3) if i != bad]
+    assert sorted(begun) == sorted([*ended, bad])
+    time.sleep(0.05)
+    assert sorted(begun) == sorted([*ended, bad]), "a piece was begun after the error"
 
 
 def test_all_pieces_do_what_the_caller_wants_on_overflow(use_threads):

@@ -66,8 +66,12 @@ class _Store:
     """Memory that nobody uses at the moment, by size; with what is in use, never more than was once in use at a time."""
 
     def __init__(self):
-        self.idle, self.idle_bytes, self.used_bytes, self.most_used = {}, 0, 0, 0
+        self.idle, self.used_bytes, self.most_used = {}, 0, 0  # size -> memory of that size, least recently used first
         self.lock = threading.RLock()  # the garbage collector may give memory back while this thread takes some
+
+    @property
+    def idle_bytes(self):
+        return sum(size * len(memory) for size, memory in self.idle.items())
 
     def take(self, size):
         with self.lock:
@@ -75,7 +79,7 @@ class _Store:
             self.used_bytes += size
             self.most_used = max(self.most_used, self.used_bytes)
             try:
-                return self._take_idle(size) if size in self.idle else self._new(size)
+                return self.idle[size].pop() if self.idle.get(size) else self._new(size)
             except BaseException:
                 self.used_bytes, self.most_used = self.used_bytes - size, most
                 raise
@@ -91,21 +95,17 @@ class _Store:
     def give_back(self, memory):
         with self.lock:
             self.used_bytes -= memory.size
-            self.idle_bytes += memory.size
             self.idle[memory.size] = [*self.idle.pop(memory.size, ()), memory]  # now the last in the dict
 
     def drop(self, all_of_it=False):
         """Let go of what has been idle for longest, as far as the bound demands."""
         with self.lock:
             while self.idle and (all_of_it or self.idle_bytes + self.used_bytes > self.most_used):
-                self._take_idle(next(iter(self.idle)))
-
-    def _take_idle(self, size):
-        self.idle_bytes -= size
-        memory = self.idle[size].pop()
-        if not self.idle[size]:
-            del self.idle[size]
-        return memory
+                size = next(iter(self.idle))
+                if self.idle[size]:
+                    self.idle[size].pop()
+                else:
+                    del self.idle[size]
 
 
 _store = _Store()

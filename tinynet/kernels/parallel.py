@@ -8,10 +8,10 @@ and on the amount of work alone, so results are the same, bit for bit, on every 
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
+from queue import SimpleQueue
 
 from threadpoolctl import ThreadpoolController
 
@@ -24,6 +24,7 @@ _chosen = None
 # Held by whoever computes in pieces. BLAS has one limit for the whole process: of two callers, the first to end would take
 # it back for the other one, too. And whoever has all threads needs nobody beside it.
 _busy = threading.RLock()
+_helpers, _handed_over = [], SimpleQueue()  # threads, and the pieces that wait for one
 
 
 def threads():
@@ -55,11 +56,6 @@ def _default():
 
 
 @cache
-def _pool(workers):
-    return ThreadPoolExecutor(workers, thread_name_prefix="tinynet")
-
-
-@cache
 def _blas():
     return ThreadpoolController().select(user_api="blas")
 
@@ -68,7 +64,7 @@ def pieces(n, work, nanoseconds):
     """Call work(start, stop) on pieces that cover range(n), in parallel; the results in order.
 
     nanoseconds: about how long it would take alone; so little work that it is not worth a thread is done right here.
-    An exception in any piece is raised here, after all of them have ended.
+    An exception in any piece is raised here, when nobody is at work on the others any more.
     """
     count = int(min(threads(), n, 1 + nanoseconds / HANDOVER))
     ends = [n * i // count for i in range(count + 1)] if n else []
@@ -77,39 +73,85 @@ def pieces(n, work, nanoseconds):
     with _busy, _blas().limit(limits=1):
         if count <= 1:
             return [work(0, n)] if n else []
-        others = []
+        others = [_Piece(work, start, stop) for start, stop in pairwise(ends[1:])]
         try:
-            for start, stop in pairwise(ends[1:]):
-                others.append(_submit(work, start, stop))
+            _hand_over(others)
             results = [work(0, ends[1])]
+            for piece in others:
+                piece.wait()
         finally:
-            _wait(others)
-        while others:  # popped, because a traceback that holds the future that holds its exception would never die
-            results.append(others.pop(0).result())
-        return results
+            _end(others)
+        return results + [piece.take() for piece in others]
 
 
-def _submit(work, start, stop):
-    try:
+class _Piece:
+    """A piece for another thread. It is begun once at most: by that thread, or by nobody after it was called off.
+
+    Its locks are Python's own and nothing built from them, because Ctrl-C may come between any two lines of Python, and a
+    thread pool or a Future that is left in the middle of a method waits for ever the next time.
+    """
+
+    __slots__ = ("begun", "done", "ended", "error", "result", "run")
+
+    def __init__(self, work, start, stop):
         # In the caller's context, where NumPy keeps what the caller wants to happen on overflow (np.errstate).
-        return _pool(threads() - 1).submit(copy_context().run, work, start, stop)
-    except RuntimeError as error:
-        if "shutdown" not in str(error):
-            raise
-        # The program's end has come, and a thread that it waits for, or a function that atexit calls, still computes.
-        done = Future()
-        done.set_result(work(start, stop))
-        return done
+        self.run = partial(copy_context().run, work, start, stop)
+        self.begun, self.ended, self.done = threading.Lock(), threading.Lock(), False
+        self.ended.acquire()
+        self.result = self.error = None
+
+    def __call__(self):
+        if self.begun.acquire(blocking=False):
+            try:
+                self.result = self.run()
+            except BaseException as error:
+                self.error = error
+            self.run, self.done = None, True
+            self.ended.release()
+
+    def wait(self):
+        while not self.done:
+            self.ended.acquire(timeout=1)
+
+    def call_off(self):
+        """Nobody is at work on it any more, or will be."""
+        if self.begun.acquire(blocking=False):
+            self.done = True
+        self.wait()
+
+    def take(self):
+        """The result; raises what the work raised."""
+        if self.error is None:
+            return self.result
+        error, self.error = self.error, None
+        try:
+            raise error
+        finally:
+            del error  # whose traceback holds this frame: a cycle would keep the caller's arrays
 
 
-def _wait(futures):
-    """Until all have ended, even if Ctrl-C comes meanwhile: nobody may write into the caller's arrays after an error."""
+def _end(pieces):
+    """Wait for all pieces, even if Ctrl-C comes meanwhile: nobody may write into the caller's arrays after an error."""
     try:
-        for future in futures:
-            future.exception()
+        for piece in pieces:
+            piece.call_off()
     except BaseException:
-        _wait(futures)
+        _end(pieces)
         raise
+
+
+def _hand_over(pieces):
+    while len(_helpers) < len(pieces):
+        # Daemons: they must not keep a program alive that has come to its end.
+        _helpers.append(threading.Thread(target=_help, args=(_handed_over,), name="tinynet", daemon=True))
+        _helpers[-1].start()
+    for piece in pieces:
+        _handed_over.put(piece)
+
+
+def _help(handed_over):
+    while True:
+        handed_over.get()()
 
 
 def chunks(start, stop, x):
@@ -119,8 +161,10 @@ def chunks(start, stop, x):
 
 
 def _after_fork():
+    global _handed_over
     _busy.release()
-    _pool.cache_clear()  # a child process has none of its parent's threads
+    _handed_over = SimpleQueue()
+    _helpers.clear()  # a child process has none of its parent's threads
 
 
 if hasattr(os, "register_at_fork"):
