@@ -9,7 +9,18 @@ import pytest
 import test_kernels
 from cupy_double import ElementwiseKernel
 from oracles import assert_close, check_gradients, distinct, normal
-from test_kernels import CONVOLUTIONS, DTYPES, POOLS, TOLERANCE, VIEWS, conv_calls, lrn_calls, pool_calls, results
+from test_kernels import (
+    CONVOLUTIONS,
+    DTYPES,
+    POOLS,
+    TOLERANCE,
+    VIEWS,
+    conv_calls,
+    lost_windows,
+    lrn_calls,
+    pool_calls,
+    results,
+)
 
 import tinynet as tn
 from alexnet import AlexNet
@@ -131,6 +142,16 @@ def test_any_exponent_of_the_response_normalisation(cuda, beta, dtype):
     for name, arguments in lrn_calls(((2, 7, 3, 2), 5), dtype, beta):
         for one, exact in zip(results(name, arguments, cuda), results(name, arguments, test_kernels.reference), strict=True):
             assert_close(one, exact, TOLERANCE[dtype], name)
+
+
+def test_where_all_is_minus_infinity_the_first_real_pixel_wins(cuda):
+    arguments, winners = lost_windows()
+    assert np.array_equal(cuda.max_pool2d(*arguments)[1], winners)
+
+
+def test_a_window_that_sees_no_pixel_is_minus_infinity(cuda):
+    y, _ = cuda.max_pool2d(np.ones((1, 1, 1, 1)), (2, 2), (1, 1), (1, 1), (2, 2), (1, 1))
+    assert y.item() == -np.inf
 
 
 def test_max_pool_of_integers_and_its_winner_in_the_smallest_type(cuda):

@@ -44,6 +44,7 @@ MUTATIONS = [
     ('"max_pool"', "value > best", "value >= best"),
     ('"max_pool"', " || value != value", ""),
     ('"max_pool"', "T best = lowest", "T best = 0"),
+    ('"max_pool"', "who < 0 || ", ""),
     ('"max_pool"', "u * kw + v", "u * kh + v"),
     ('"max_pool"', "if (row < 0 || row >= h) continue;", ""),
     ('"max_pool_backward"', "total +=", "total ="),
@@ -107,6 +108,8 @@ def hunt():
             kernels.use_workspace(workspace)
             tests.check_all(kernels, np.float64)
         tests.test_max_pool_of_integers_and_its_winner_in_the_smallest_type(kernels)
+        tests.test_where_all_is_minus_infinity_the_first_real_pixel_wins(kernels)
+        tests.test_a_window_that_sees_no_pixel_is_minus_infinity(kernels)
         tests.test_any_exponent_of_the_response_normalisation(kernels, 0.5, np.float64)
 
     look(cupy_double.load())

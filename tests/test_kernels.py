@@ -162,6 +162,19 @@ def test_winner_is_the_first_of_equals_in_the_smallest_integer_type():
         assert winner.dtype == dtype and not winner.any() and not y.any()
 
 
+def lost_windows():
+    """(arguments of max_pool2d, the winners): windows that see a border and nothing but minus infinity."""
+    x = np.full((1, 1, 5, 4), -np.inf)
+    x[0, 0, 3, 3] = 1
+    arguments = x, (3, 2), (1, 2), (1, 1), (1, 1), (5, 3)
+    return arguments, reference.max_pool2d(*arguments)[1]
+
+
+def test_where_all_is_minus_infinity_the_first_real_pixel_wins(sizes):
+    arguments, winners = lost_windows()
+    assert np.array_equal(cpu.max_pool2d(*arguments)[1], winners) and winners[0, 0, 0].tolist() == [3, 2, 2]
+
+
 def test_max_pool_of_integers_and_of_nan():
     x = np.array([[[[-5, -7], [-6, -9]]]], np.int32)
     y, _ = cpu.max_pool2d(x, (2, 2), (1, 1), (1, 1), (1, 1), (3, 3))

@@ -91,6 +91,21 @@ def test_max_pool2d_gives_ties_to_the_same_pixel():
     check(lambda t: tn.max_pool2d(t, **how), lambda t: F.max_pool2d(t, **how), x, dtype=np.float64)
 
 
+@pytest.mark.parametrize("how", [(3, 2, 1, 1), (3, 1, 1, 1), (2, 2, 1, 1), (3, 1, 1, 2), (4, 2, 2, 1)], ids=str)
+def test_max_pool2d_of_minus_infinity_gives_to_a_pixel_not_to_the_border(how):
+    size, stride, padding, dilation = how
+    x = np.full((1, 1, 6, 7), -np.inf)
+    x[0, 0, 2:4, 3] = 1
+    t = torch.tensor(x, requires_grad=True)
+    y = F.max_pool2d(t, size, stride, padding, dilation)
+    g = normal(*y.shape)
+    y.backward(torch.tensor(g))
+    mine = leaf(x)
+    z = tn.max_pool2d(mine, size, stride, padding, dilation=dilation)
+    z.backward(g)
+    assert np.array_equal(z.numpy(), y.detach().numpy()) and np.allclose(mine.grad, t.grad.numpy(), atol=1e-15)
+
+
 @pytest.mark.parametrize("include", [True, False], ids=["with padding", "pixels only"])
 @pytest.mark.parametrize("ceil_mode", [False, True], ids=["floor", "ceil"])
 @pytest.mark.parametrize("case", POOLS, ids=str)

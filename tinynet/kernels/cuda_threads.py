@@ -155,7 +155,7 @@ max_pool = Kernel(
     I ox = rest % ow; rest /= ow;
     I oy = rest % oh, plane = rest / oh;
     T best = lowest;
-    I who = 0;
+    I who = -1;
     for (I u = 0; u < kh; u++) {
         I row = oy * sh + u * dh - ph;
         if (row < 0 || row >= h) continue;
@@ -163,11 +163,11 @@ max_pool = Kernel(
             I column = ox * sw + v * dw - pw;
             if (column < 0 || column >= w) continue;
             T value = x[(plane * h + row) * w + column];
-            if (value > best || value != value) { best = value; who = u * kw + v; }
+            if (who < 0 || value > best || value != value) { best = value; who = u * kw + v; }
         }
     }
     y[i] = best;
-    winner[i] = who;
+    winner[i] = who < 0 ? 0 : who;
     """,
 )
 

@@ -27,6 +27,13 @@ def max_pool2d(x, kernel, stride, padding, dilation, out_size, want_winner=True)
     winner = empty(y.shape, dtype=np.min_scalar_type(kernel[0] * kernel[1] - 1)) if want_winner else None
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
 
+    # Where all of a window is minus infinity, the border would win: so nobody wins who comes before the first real pixel.
+    before = [
+        -(-np.maximum(0, p - np.arange(out) * s) // d)
+        for out, s, p, d in zip(out_size, stride, padding, dilation, strict=True)
+    ]
+    first = np.add.outer(before[0] * kernel[1], before[1]).astype(np.min_scalar_type(kernel[0] * kernel[1] - 1))
+
     def largest(name, values, codes):
         """The elementwise maximum of arrays, and the code of the first that has it; codes grow from array to array."""
         best = scratch(f"best {name}", values[0].shape, x.dtype)
@@ -55,7 +62,7 @@ def max_pool2d(x, kernel, stride, padding, dilation, out_size, want_winner=True)
             best, who = largest("window", values, codes_of_rows)
             y[images] = windows.results(best, len(y[images]))
             if want_winner:
-                winner[images] = windows.results(who, len(y[images]))
+                np.maximum(windows.results(who, len(y[images])), first, out=winner[images])
 
     pieces(len(x), work, 0.7 * x.size)
     return y, winner

@@ -68,10 +68,11 @@ def max_pool2d(x, kernel, stride, padding, dilation, out_size):
     n, c, h, w = np.shape(x)
     y, winner = np.full((n, c, *out_size), -np.inf), np.zeros((n, c, *out_size), int)
     for m, ch, i, j in np.ndindex(y.shape):
+        first = True
         for u, v in product(range(kernel[0]), range(kernel[1])):
             row, col = _source(i, j, u, v, stride, padding, dilation)
-            if 0 <= row < h and 0 <= col < w and (x[m, ch, row, col] > y[m, ch, i, j]):
-                y[m, ch, i, j], winner[m, ch, i, j] = x[m, ch, row, col], u * kernel[1] + v
+            if 0 <= row < h and 0 <= col < w and (first or x[m, ch, row, col] > y[m, ch, i, j]):
+                y[m, ch, i, j], winner[m, ch, i, j], first = x[m, ch, row, col], u * kernel[1] + v, False
     return y, winner
 
 
