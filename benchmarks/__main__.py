@@ -9,6 +9,7 @@ Peers are optional: `pip install torch==2.13.0 mygrad pydynet`. Who is missing i
 """
 
 import argparse
+import os
 import sys
 import time
 from contextlib import closing
@@ -49,6 +50,8 @@ def parse(arguments):
             parser.error(f"unknown engine {engine!r}; expected {', '.join(machine.ENGINES)}")
     if "tinynet" not in options.engines:
         options.engines.insert(0, "tinynet")
+    if options.json and not os.access(os.path.dirname(os.path.abspath(options.json)), os.W_OK):
+        parser.error(f"--json: {options.json} cannot be written; name a file in a folder that exists and is yours")
     for name in ("rounds", "threads"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             parser.error(f"--{name}: expected a number from 1, got {getattr(options, name)}")

@@ -48,6 +48,12 @@ def test_two_towers_do_the_work_of_a_layer():
             assert 2 * layer.tower().macs == layer.macs, layer.name
 
 
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main(["--json", str(tmp_path / "missing" / "result.json")], TINY)
+    assert stop.value.code == 2 and "cannot be written" in capsys.readouterr().err
+
+
 def test_every_section_prints_and_writes_stable_keys(tmp_path, capsys):
     path = tmp_path / "result.json"
     assert command.main(["--engines", "tinynet", "--json", str(path)], TINY) == 0
