@@ -401,6 +401,20 @@ def test_what_an_exception_in_a_piece_held_is_gone_with_it(use_threads, no_gc, b
     assert reference() is None
 
 
+@pytest.mark.parametrize("there", [0, 1])
+def test_where_no_thread_can_be_started_the_work_is_done_all_the_same(use_threads, monkeypatch, there):
+    use_threads(1 + there)
+    parallel.pieces(1 + there, lambda start, stop: None, np.inf)  # so many helpers are there
+    monkeypatch.setattr(parallel, "_helpers", parallel._helpers[:there])
+    use_threads(4)
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(parallel.threading.Thread, "start", refuse)
+    assert parallel.pieces(4, lambda start, stop: start, np.inf) == [0, 1, 2, 3]
+
+
 def test_callers_in_several_threads_do_not_share_scratch_memory(use_threads):
     use_threads(2)
     cases = [list(conv_calls(case, np.float64)) for case in (CONVOLUTIONS[1], CONVOLUTIONS[7])]

@@ -141,10 +141,17 @@ def _end(pieces):
 
 
 def _hand_over(pieces):
-    while len(_helpers) < len(pieces):
-        # Daemons: they must not keep a program alive that has come to its end.
-        _helpers.append(threading.Thread(target=_help, args=(_handed_over,), name="tinynet", daemon=True))
-        _helpers[-1].start()
+    try:
+        while len(_helpers) < len(pieces):
+            # Daemons: they must not keep a program alive that has come to its end.
+            helper = threading.Thread(target=_help, args=(_handed_over,), name="tinynet", daemon=True)
+            helper.start()
+            _helpers.append(helper)
+    except RuntimeError:  # at its end Python starts no more threads, and a system may have no more
+        if not _helpers:
+            for piece in pieces:
+                piece()
+            return
     for piece in pieces:
         _handed_over.put(piece)
 
