@@ -1,5 +1,6 @@
 """How things are timed: engines take turns, so that whatever else the machine does disturbs all of them alike."""
 
+import gc
 import math
 import time
 from dataclasses import dataclass
@@ -68,14 +69,19 @@ def interleave(turns, plan, say=lambda text: None):
             once = sum(turn())
         rest(name)
         repeats[name] = max(1, math.ceil(plan.turn_seconds / max(once, 1e-6)))
-    for number in range(plan.rounds):
-        order = list(turns) if number % 2 == 0 else list(reversed(turns))
-        for name in order:
-            say(f"{name}, round {number + 1} of {plan.rounds}")
-            if repeats[name] > 1:
-                turns[name]()
-            seconds[name].append(np.mean([turns[name]() for _ in range(repeats[name])], axis=0))
-            rest(name)
+    try:
+        for number in range(plan.rounds):
+            order = list(turns) if number % 2 == 0 else list(reversed(turns))
+            for name in order:
+                say(f"{name}, round {number + 1} of {plan.rounds}")
+                gc.collect()
+                gc.disable()  # as in timeit: one look at all objects of all engines takes longer than a thousand operations
+                if repeats[name] > 1:
+                    turns[name]()
+                seconds[name].append(np.mean([turns[name]() for _ in range(repeats[name])], axis=0))
+                rest(name)
+    finally:
+        gc.enable()
     return Timings({name: np.array(rows) for name, rows in seconds.items()})
 
 
