@@ -87,7 +87,7 @@ def test_no_more_is_kept_than_was_once_in_use_at_a_time(store, no_gc):
         idle = sum(m.nbytes for many in store.idle.values() for m in many)
         assert store.used_bytes == used and store.idle_bytes == idle and used + idle <= most
     held.clear()
-    memory.release()
+    store.drop(all_of_it=True)
     assert not store.idle and store.idle_bytes == store.used_bytes == 0
 
 

@@ -39,11 +39,6 @@ def empty_like(x):
     return empty(x.shape, x.dtype)
 
 
-def release():
-    """Give all memory that is kept for later back to the system; what is in use stays."""
-    _store.drop(all_of_it=True)
-
-
 class Lease:
     """The owner of an array's memory: the array and its views keep it alive, and when the last one is gone it dies too.
 

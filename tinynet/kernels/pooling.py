@@ -199,7 +199,7 @@ class _Windows:
 
     def take_inside(self, framed, x):
         """Copy the images out of their frame."""
-        if framed is not x and self.framed != self.size:
+        if self.framed != self.size:
             (top, left), (h, w) = self.padding, self.size
             x[...] = framed[:, :, top : top + h, left : left + w]
 
