@@ -29,7 +29,9 @@ def test_the_same_name_is_the_same_device():
 @pytest.mark.parametrize("names", ["", "gpu", "cpu:", "cpu:x", "cpu:-1", "cpu:0,", "cuda:a", "CPU", "cpu:0:1", "cpu 0",
                                    "cpu:²", "cpu;cpu", None, 0])  # fmt: skip
 def test_a_name_that_is_no_device(names):
-    with pytest.raises(tn.DeviceError, match=r"unknown device '.*' in .*; expected 'cpu', 'cpu:0,cpu:1' or 'cuda:0'"):
+    with pytest.raises(
+        tn.DeviceError, match=r"unknown device '.*' in .*; expected 'cpu', 'cuda:0', 'cuda:0,cuda:1' or 'sim:0,sim:1'"
+    ):
         tn.devices(names)
 
 

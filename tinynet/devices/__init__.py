@@ -56,7 +56,9 @@ def as_device(device: "Device | str | None") -> Device:
 def _parse(name: str, given: str) -> tuple[str, int]:
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "sim") or not ((index.isascii() and index.isdecimal()) or name == kind):
-        raise DeviceError(f"unknown device {name!r} in {given!r}; expected 'cpu', 'cpu:0,cpu:1' or 'cuda:0'")
+        raise DeviceError(
+            f"unknown device {name!r} in {given!r}; expected 'cpu', 'cuda:0', 'cuda:0,cuda:1' or 'sim:0,sim:1'"
+        )
     return kind, int(index or 0)
 
 

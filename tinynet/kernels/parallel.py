@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController
 # Numbers that a kernel without matrix products works on at a time. Few enough for the cache, and so many that threads
 # seldom meet at the interpreter's lock: with 16,000, two threads updated the weights more slowly than one.
 CHUNK = 1 << 19
-HANDOVER = 100_000  # nanoseconds of work that are worth giving to another thread, which costs some 25,000
+HANDOVER = 100_000  # nanoseconds of work that are worth giving to another thread, which costs some 20,000
 
 _chosen = None
 # Held by whoever computes in pieces. BLAS has one limit for the whole process: of two callers, the first to end would take
