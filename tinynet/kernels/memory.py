@@ -1,6 +1,6 @@
 """Memory that is used again, because fresh memory is slow: the system hands it out page by page and writes zeros into it.
 
-A training step at batch 128 asks for 2 GB of results; getting them fresh every time took a tenth of the step. `empty` is
+A training step at batch 128 asks for 2 GB of results; getting them fresh took a tenth of its processor time. `empty` is
 `np.empty` in the memory of a result that nobody holds any more; `scratch` is for what a kernel needs only while it runs.
 """
 
