@@ -287,8 +287,11 @@ def main(arguments=None):
     except BrokenPipeError:  # "| head" has read enough; what is left in the buffer must go somewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (OSError, MemoryError) as error:  # a full disk, a network larger than the machine
-        print(f"alexnet.py: {str(error) or 'out of memory'}", file=sys.stderr)
+    except OSError as error:  # a full disk
+        print(f"alexnet.py: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:  # outside of the network: images, what is saved
+        print(f"alexnet.py: the memory is full ({error}): lower --width, --batch or --image-size", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nalexnet.py: interrupted before there was anything to save", file=sys.stderr)

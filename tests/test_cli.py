@@ -154,6 +154,17 @@ def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stays(place, tmp_pa
     assert [r["epoch"] for r in log(tmp_path) if r["kind"] == "epoch"] == [0, 1, 2]
 
 
+def test_memory_that_is_full_outside_of_the_network_is_one_sentence(place, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise MemoryError("Unable to allocate 72.0 MiB")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    assert run("--data", place / "pictures", *QUICK, "--out", tmp_path / "out") == 2
+    assert capsys.readouterr().err == (
+        "alexnet.py: the memory is full (Unable to allocate 72.0 MiB): lower --width, --batch or --image-size\n"
+    )
+
+
 @pytest.mark.parametrize("name", ["log.jsonl", "checkpoint.safetensors"])
 def test_a_run_with_a_file_missing_can_neither_be_overwritten_nor_resumed(place, tmp_path, monkeypatch, capsys, name):
     undrawn(monkeypatch.setattr)

@@ -344,6 +344,34 @@ def test_out_of_memory_names_the_layer_the_batch_and_what_to_lower(machine, trai
     ), complaint
 
 
+@pytest.mark.parametrize("call", ["empty", "zeros_like"])  # for the weights, for their velocities
+def test_out_of_memory_while_the_network_is_built_names_the_device_and_what_helps(machine, train, monkeypatch, capsys, call):
+    cupy = machine()
+    tn.devices("cuda:0,cuda:1")  # what they try out when they are made has found room
+
+    def second_is_full(name):
+        if name == call and cupy.gpu_stack[-1] == 1:
+            raise type(FULL)(*FULL.args)
+
+    monkeypatch.setattr(cupy, "maybe_fail", second_is_full)
+    assert train("--device", "cuda:0,cuda:1") == 2
+    assert capsys.readouterr().err == (
+        "alexnet.py: cuda:1 is out of memory (70.0 of 80.0 GiB used) while the network is built: "
+        "lower --width or give another --device\n"
+    )
+
+
+def test_out_of_memory_while_a_picture_is_named_is_one_sentence(machine, train, folder, capsys):
+    assert train() == 0
+    picture = next(folder.rglob("*.png"))
+    machine().fail["max_pool2d"] = FULL
+    assert run("predict", picture, "--checkpoint", train.out / "out", "--device", "cuda:0") == 2
+    assert capsys.readouterr().err == (
+        "alexnet.py: cuda:0 is out of memory (70.0 of 80.0 GiB used) with this network and ten crops of a picture: "
+        "give another --device\n"
+    )
+
+
 def test_out_of_memory_on_the_cpu_is_as_clear(train, monkeypatch, capsys):
     from tinynet.kernels import cpu
 

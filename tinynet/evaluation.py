@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from tinynet import checkpoint, data
+from tinynet import checkpoint, data, out_of_memory
 from tinynet.devices import devices
 from tinynet.errors import DataError
 from tinynet.ops.activations import softmax
@@ -80,20 +80,21 @@ def predict(args, build):
     """Print the five most probable classes of each of `args.images`; returns the exit code, 2 if a picture was broken."""
     arrays, state = checkpoint.load(args.checkpoint)
     places = devices(args.device)
-    with checkpoint.reading(args.checkpoint):
-        classes, mean = state["classes"], arrays["mean"]
-        model, recipe = build(state["options"], len(classes), places)
-        checkpoint.restore(model, arrays, args.checkpoint)
-    failed = False
-    for name in args.images:
-        try:
-            image = data.image_for_network(name, mean.shape[1])
-        except (DataError, OSError) as error:
-            print(f"alexnet.py: {error}", file=sys.stderr)
-            failed = True
-            continue
-        (p,) = probabilities(model, [image], mean, recipe.input_scale, places[0])
-        print(name)
-        for c in np.argsort(-p)[:5]:
-            print(f"  {100 * p[c]:5.1f} %  {classes[c]}")
+    with out_of_memory.explained(places, out_of_memory.PREDICTING):
+        with checkpoint.reading(args.checkpoint):
+            classes, mean = state["classes"], arrays["mean"]
+            model, recipe = build(state["options"], len(classes), places)
+            checkpoint.restore(model, arrays, args.checkpoint)
+        failed = False
+        for name in args.images:
+            try:
+                image = data.image_for_network(name, mean.shape[1])
+            except (DataError, OSError) as error:
+                print(f"alexnet.py: {error}", file=sys.stderr)
+                failed = True
+                continue
+            (p,) = probabilities(model, [image], mean, recipe.input_scale, places[0])
+            print(name)
+            for c in np.argsort(-p)[:5]:
+                print(f"  {100 * p[c]:5.1f} %  {classes[c]}")
     return 2 if failed else 0

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tinynet import checkpoint, data, draw, draw_timeline
+from tinynet import checkpoint, data, draw, draw_timeline, out_of_memory
 from tinynet.devices import devices
 from tinynet.errors import CheckpointError, DataError, TinynetError, UsageError
 from tinynet.evaluation import Score, evaluate, probabilities
@@ -29,7 +29,6 @@ from tinynet.interrupt import Interrupt
 from tinynet.kernels.parallel import use_threads
 from tinynet.ops.losses import cross_entropy
 from tinynet.optim import ReduceLROnPlateau
-from tinynet.out_of_memory import raise_if_out_of_memory
 from tinynet.tensor import Tensor
 
 ALWAYS = dict(data=None, lr=None, seed=0, width=0.25, recipe="modern")
@@ -62,15 +61,13 @@ def train(args, build):
     run = make(given, build, places, workers)
     run.timeline = given.get("timeline")
     try:
-        with Interrupt() as interrupt:
+        advice = out_of_memory.training(run.model, run.options["batch"])
+        with Interrupt() as interrupt, out_of_memory.explained(places, advice):
             done = run.fit(interrupt)
             run.finish(done)
     except KeyboardInterrupt:
         say(f"\nstopped at once; go on from the last checkpoint with: {run.how_to_resume()}", file=sys.stderr)
         return 130
-    except (MemoryError, RuntimeError) as error:
-        raise_if_out_of_memory(error, run.model, places, run.options["batch"])
-        raise
     return 0 if done else 130
 
 
@@ -82,8 +79,9 @@ class Run:
     def __init__(self, options, out, train_set, val_set, build, places, workers):
         self.options, self.out, self.places, self.device = options, Path(out), places, places[0]
         self.train_set, self.val_set, self.workers = train_set, val_set, workers
-        self.model, self.recipe = build(options, len(train_set.classes), places)
-        self.optimizer = self.recipe.optimizer(self.model, options["lr"])
+        with out_of_memory.explained(places, out_of_memory.BUILDING):
+            self.model, self.recipe = build(options, len(train_set.classes), places)
+            self.optimizer = self.recipe.optimizer(self.model, options["lr"])
         options["lr"] = self.optimizer.lr
         self.schedule = ReduceLROnPlateau(self.optimizer, patience=options["patience"])
         self.mean = self.colour = None

@@ -33,8 +33,9 @@ class Device:
         """Make this the device that is given work. Here, where work is done at once, there is nothing to do."""
         return self
 
-    def __exit__(self, *_):
-        pass
+    def __exit__(self, kind, error, trace):
+        if error is not None and not hasattr(error, "place"):
+            error.place = self  # the innermost, for whoever wants to say where
 
     def array(self, host):
         """An array of this device with the values of the NumPy array `host` (shared, where the memory is the same)."""

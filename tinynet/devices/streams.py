@@ -45,7 +45,8 @@ class Streamed(Device):
         Streamed.current, self.active = self, True
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, error, trace):
+        super().__exit__(kind, error, trace)
         outer, self.active = self._outer.pop(), False
         Streamed.current = outer
         if outer is not None:
