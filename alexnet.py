@@ -343,7 +343,8 @@ def train_parser():
         "Chrome's trace viewer (default: no)")  # fmt: skip
     add("--out", metavar="DIR", help="folder for the checkpoint, the log and the pictures (default runs/<date>)")
     add("--resume", metavar="DIR", help="go on with the run in this folder, with its own options; --epochs may be raised")
-    add("--workers", type=positive(int, 0), help="threads that load images (default 2; 0: load between steps)")
+    add("--workers", type=positive(int, 0), help="threads that load images (default 2, on CUDA as many as "
+        "--threads up to 16; 0: load between steps)")  # fmt: skip
     add("--threads", type=positive(int), help="threads that compute (default: OMP_NUM_THREADS, or all CPUs)")
     return parser
 

@@ -13,6 +13,7 @@ from fake_cupy import CUDARuntimeError, FakeCuPy, FakeKernels, OutOfMemoryError
 from runs import QUICK, assert_same_run, pictures, run, undrawn
 
 import tinynet as tn
+from tinynet import data, training
 from tinynet.devices.streams import Streamed
 
 ONES = np.ones((2, 3), np.float32)
@@ -213,6 +214,16 @@ def test_a_run_asks_for_all_work_in_the_streams_of_its_devices(machine, train, n
         line[1] for line in cupy.calls if line[0] in ("conv2d", "conv2d_weight_grad", "sgd", "relu", "allocate", "upload")
     }
     assert streams == {f"stream {i}" for i in range(len(names.split(",")))}
+
+
+@pytest.mark.parametrize("device, count, workers", [("cuda:0", 5, 5), ("cuda:0", 1, 2), ("cuda:0", 99, 16), ("cpu", 5, 2)])
+def test_a_cpu_that_computes_nothing_loads_images_with_all_threads(machine, train, monkeypatch, device, count, workers):
+    machine()
+    asked, make = [], data.Batches
+    monkeypatch.setattr(data, "Batches", lambda *args, **how: asked.append(how["workers"]) or make(*args, **how))
+    monkeypatch.setattr(training, "threads", lambda: count)
+    assert train("--device", device) == 0
+    assert asked == [workers, workers]
 
 
 def test_precision_and_workspace_are_passed_on(machine, train):

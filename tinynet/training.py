@@ -26,7 +26,7 @@ from tinynet.devices import devices
 from tinynet.errors import CheckpointError, DataError, TinynetError, UsageError
 from tinynet.evaluation import Score, evaluate, probabilities
 from tinynet.interrupt import Interrupt
-from tinynet.kernels.parallel import use_threads
+from tinynet.kernels.parallel import threads, use_threads
 from tinynet.ops.losses import cross_entropy
 from tinynet.optim import ReduceLROnPlateau
 from tinynet.tensor import Tensor
@@ -51,8 +51,10 @@ def train(args, build):
     Raises TinynetError, before anything is computed where that is possible, for what a user can mend.
     """
     given = {name: value for name, value in vars(args).items() if value is not None}
-    places, workers = devices(given.get("device", "cpu")), given.get("workers", 2)
+    places = devices(given.get("device", "cpu"))
     use_threads(given.get("threads"))
+    # To decode one photograph takes a thread a millisecond or more, and on CUDA the CPU has little else to do.
+    workers = given.get("workers", min(max(threads(), 2), 16) if places[0].kind == "cuda" else 2)
     for place in places:
         place.configure(given.get("tf32"), given.get("workspace"))
     if "timeline" in given:
