@@ -32,6 +32,7 @@ class Plan:
     turn_seconds: float = 0.3
     gemm: int = 8192
     copy: int = 1 << 28  # bytes
+    workspaces: tuple = (1 << 25, 1 << 27, 1 << 28, 1 << 30)  # bytes
     one: str = "cuda:0"
     two: tuple = ("cuda:0,cuda:0", "cuda:0,cuda:1")  # the second where there are two GPUs
     tests: str = "tests/test_gpu.py"

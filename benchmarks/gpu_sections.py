@@ -1,5 +1,6 @@
 """The sections of `gpu.py` that measure in this process: each is a generator of rows, with the columns before it."""
 
+import math
 import re
 from collections import defaultdict
 from functools import partial
@@ -209,28 +210,77 @@ PRODUCTS = [
 
 
 def products(lab):
-    """The matrix products of one tower's convolutions alone, as many images at once as the workspace holds."""
-    cp = lab.cp
-    for layer in [layer.tower() for layer in lab.layers if layer.kind == "conv"]:
-        rows, (c, u, v) = layer.weight_shape[0], layer.weight_shape[1:]
-        area, inner = layer.y_shape[1] * layer.y_shape[2], c * u * v
+    """The matrix products of convolutions alone, as many images at once as the workspace holds.
+
+    Those of one tower; those of both at once, where both see the same columns; and with rows of numbers that start at
+    multiples of 16 bytes, as tensor cores like them, where they do not.
+    """
+    for title, rows, inner, area in _shapes(lab.layers):
         images = min(lab.plan.batch, max(1, lab.kernels.WORKSPACE // (4 * (inner + rows) * area)))
         columns = (images - images % 4 or images) * area
         weight, pixels, maps = lab.random(rows, inner), lab.random(inner, columns), lab.random(rows, columns)
         # The results are read by nobody, so that numbers do not grow from one repetition to the next.
         works = {
-            "forward": partial(cp.dot, weight, pixels, out=cp.empty_like(maps)),
-            "weight": partial(cp.dot, maps, pixels.T, out=cp.empty_like(weight)),
-            "input": partial(cp.dot, weight.T, maps, out=cp.empty_like(pixels)),
+            "forward": partial(lab.cp.dot, weight, pixels, out=lab.cp.empty_like(maps)),
+            "weight": partial(lab.cp.dot, maps, pixels.T, out=lab.cp.empty_like(weight)),
+            "input": partial(lab.cp.dot, weight.T, maps, out=lab.cp.empty_like(pixels)),
         }
         for name in PRECISIONS:
             with lab.precision(name):
                 times = lab.turns(works, lab.plan.turn_seconds / 6)
             rates = {key: 2e-9 * rows * inner * columns / ms for key, (ms, _) in times.items()}
             shape = f"{rows} x {inner} x {columns}"
-            yield row_of(PRODUCTS, precision=name, layer=layer.name, shape=shape, **rates)
+            yield row_of(PRODUCTS, precision=name, layer=title, shape=shape, **rates)
         del weight, pixels, maps, works
         lab.free()
+
+
+def _shapes(layers):
+    """(title, maps, numbers in a column, columns of an image) of the products that are worth measuring."""
+    for layer in (layer for layer in layers if layer.kind == "conv"):
+        (rows, *kernel), area = layer.tower().weight_shape, math.prod(layer.y_shape[1:])
+        inner = math.prod(kernel)
+        yield layer.name, rows, inner, area
+        if layer.groups == 1:
+            yield f"{layer.name}, both towers", layer.y_shape[0], inner, area
+        if inner % 4:
+            yield f"{layer.name}, longer rows", rows, inner + -inner % 4, area
+
+
+WORKSPACE = [
+    Column("precision", "precision", "text"),
+    Column("mib", "workspace MiB", ",.0f"),
+    Column("ms", "ms a step", ".2f"),
+    Column("host_ms", "host ms", ".2f"),
+    Column("mb", "peak MB", ",.0f"),
+]
+
+
+def workspace(lab):
+    """One training step on one device, with less room and more for the columns of convolutions: what --workspace buys."""
+    plan = lab.plan
+    trainer = lab.trainer(plan.one)
+    data = trainer.data(*pictures(plan.batch, plan.image_size, plan.classes))
+
+    def step(size):
+        lab.kernels.use_workspace(size)
+        trainer.advance(*data)
+
+    try:
+        for name in PRECISIONS:
+            reserved = {}
+            with lab.precision(name):
+                for size in plan.workspaces:
+                    lab.free()
+                    step(size)
+                    lab.wait()
+                    reserved[size] = lab.reserved(plan.one)
+                times = lab.turns({size: partial(step, size) for size in plan.workspaces})
+            for size, (ms, host_ms) in times.items():
+                room = dict(mib=size / 2**20, mb=reserved[size] / 1e6)
+                yield row_of(WORKSPACE, precision=name, ms=ms, host_ms=host_ms, **room)
+    finally:
+        lab.kernels.use_workspace(None)
 
 
 MEMORY = [

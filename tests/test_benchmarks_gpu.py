@@ -1,16 +1,12 @@
 """The GPU benchmark runs from end to end without a GPU, loses nothing when a section fails, and sums up correctly."""
 
+import itertools
 import json
 
 import pytest
 from runs import pictures
 
-import alexnet
 from benchmarks import gpu, gpu_sections
-
-needs_timeline = pytest.mark.skipif(
-    "--timeline" not in alexnet.train_parser().format_help(), reason="alexnet.py does not draw timelines yet"
-)
 
 
 def rehearse(path, *arguments):
@@ -37,10 +33,12 @@ def test_a_rehearsal_runs_every_section(tmp_path, capsys):
     assert [row["device"] for row in found["same"]] == ["cpu", "cuda:0", "cuda:0,cuda:0"]
     assert all(row["difference"] < 1e-5 for row in found["same"])
     assert all(row["ms"] >= row["host_ms"] > 0 and row["loss_difference"] < 1e-4 for row in found["steps"])
+    assert [(row["precision"], row["mib"]) for row in found["workspace"]] == list(
+        itertools.product(("FP32", "TF32"), (2**-8, 1))
+    )
     assert found["learn"][0]["epoch"] == 0 and (tmp_path / "learn-curves.png").stat().st_size > 1000
 
 
-@needs_timeline
 def test_a_rehearsal_draws_the_timeline(tmp_path):
     code, document = rehearse(tmp_path / "result.json", "timeline")
     assert code == 0, document["sections"]["timeline"]["traceback"]
