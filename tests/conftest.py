@@ -4,6 +4,8 @@ import gc
 
 import pytest
 
+from tinynet.devices.sim import Host, Sim
+from tinynet.devices.streams import Streamed
 from tinynet.kernels import parallel
 
 
@@ -25,3 +27,12 @@ def no_gc():
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def sims(monkeypatch):
+    """Two simulated devices of a host of their own, none of them current; no fault of theirs may stay unseen."""
+    monkeypatch.setattr(Streamed, "current", None)
+    host = Host()
+    yield [Sim(0, host=host), Sim(1, host=host)]
+    assert host.faults == []

@@ -13,16 +13,8 @@ import tinynet as tn
 from alexnet import AlexNet
 from tinynet import draw_timeline
 from tinynet.devices.device import observers
-from tinynet.devices.sim import Host, Sim
 from tinynet.devices.streams import Streamed
 from tinynet.timeline import Span, Timeline
-
-
-@pytest.fixture
-def sims(monkeypatch):
-    monkeypatch.setattr(Streamed, "current", None)
-    host = Host()
-    return [Sim(0, host=host), Sim(1, host=host)]
 
 
 def step(devices):
