@@ -1,8 +1,11 @@
 """Fixtures that several test files use."""
 
 import gc
+import importlib.metadata
+import sys
 
 import pytest
+from fake_cupy import FakeCuPy, FakeKernels
 
 from tinynet.devices.sim import Host, Sim
 from tinynet.devices.streams import Streamed
@@ -36,3 +39,19 @@ def sims(monkeypatch):
     host = Host()
     yield [Sim(0, host=host), Sim(1, host=host)]
     assert host.faults == []
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A function that gives this Python a fake CuPy with so many GPUs and returns it."""
+
+    def install(*args, **how):
+        cupy = FakeCuPy(*args, **how)
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        monkeypatch.setitem(sys.modules, "tinynet.kernels.cuda", FakeKernels(cupy))
+        monkeypatch.setattr(sys.modules["tinynet.devices"], "_KNOWN", {})
+        monkeypatch.setattr(Streamed, "current", None)
+        return cupy
+
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda: [])
+    return install

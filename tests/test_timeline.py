@@ -1,7 +1,6 @@
 """Timelines: every operation is in them, where and when it ran, and they can be read by people and by Chrome."""
 
 import json
-import sys
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +12,6 @@ import tinynet as tn
 from alexnet import AlexNet
 from tinynet import draw_timeline
 from tinynet.devices.device import observers
-from tinynet.devices.streams import Streamed
 from tinynet.timeline import Span, Timeline
 
 
@@ -93,14 +91,8 @@ def test_an_error_inside_leaves_no_observer_and_no_files(tmp_path):
     assert observers == [] and list(tmp_path.iterdir()) == []
 
 
-def test_stamps_of_cuda_are_events_in_the_streams_of_all_devices(monkeypatch):
-    from fake_cupy import FakeCuPy, FakeKernels
-
-    cupy = FakeCuPy()
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setitem(sys.modules, "tinynet.kernels.cuda", FakeKernels(cupy))
-    monkeypatch.setattr(sys.modules["tinynet.devices"], "_KNOWN", {})
-    monkeypatch.setattr(Streamed, "current", None)
+def test_stamps_of_cuda_are_events_in_the_streams_of_all_devices(machine):
+    machine()
     devices = tn.devices("cuda:0,cuda:1")
     timeline, entries, _ = step(devices)
     assert {s.row for s in timeline.spans} == {0, 1} and all(s.stop > s.start for s in timeline.spans)
