@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from PIL import Image
+from drawings import pixels
 from runs import QUICK, log, pictures, run, undrawn
 
 import tinynet as tn
@@ -117,8 +117,7 @@ def test_the_trace_is_what_chrome_reads(tmp_path):
 def test_the_picture_shows_each_span_in_its_colour(tmp_path):
     timeline = Timeline(tn.devices("cpu:0,cpu:1"))
     timeline.spans = SPANS
-    with Image.open(draw_timeline.draw(timeline, tmp_path / "a.png", "step 4")) as image:
-        picture = np.asarray(image.convert("RGB"))
+    picture = pixels(draw_timeline.draw(timeline, tmp_path / "a.png", "step 4"))
     d = draw_timeline
     inner = picture.shape[1] - d.LEFT - d.RIGHT
 
@@ -147,8 +146,7 @@ def test_a_run_draws_the_first_step_after_warm_up_and_goes_on_as_without(folder,
     assert log(tmp_path / "a") == log(tmp_path / "b")
     names = [e["args"]["name"] for e in json.loads((tmp_path / "t.json").read_text())["traceEvents"] if e["ph"] == "M"]
     assert ",".join(names) == device.replace("cpu", "cpu:0") if device == "cpu" else ",".join(names) == device
-    with Image.open(tmp_path / "t.png") as picture:
-        assert picture.size[0] == 1560
+    assert pixels(tmp_path / "t.png").shape[1] == 1560
 
 
 def test_a_run_too_short_to_warm_up_says_so(folder, tmp_path, monkeypatch, capsys):
