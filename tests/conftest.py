@@ -9,6 +9,7 @@ from fake_cupy import FakeCuPy, FakeKernels
 
 from tinynet.devices.sim import Host, Sim
 from tinynet.devices.streams import Streamed
+from tinynet.exercises.workspace import Workspace
 from tinynet.kernels import parallel
 
 
@@ -55,3 +56,11 @@ def machine(monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "distributions", lambda: [])
     return install
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A fresh folder of exercises, and in it."""
+    Workspace.init(tmp_path / "course")
+    monkeypatch.chdir(tmp_path / "course")
+    return tmp_path / "course"
