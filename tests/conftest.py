@@ -1,9 +1,15 @@
 """Fixtures that several test files use."""
 
 import gc
+import importlib.metadata
+import sys
 
 import pytest
+from fake_cupy import FakeCuPy, FakeKernels
 
+from tinynet.devices.sim import Host, Sim
+from tinynet.devices.streams import Streamed
+from tinynet.exercises.workspace import Workspace
 from tinynet.kernels import parallel
 
 
@@ -25,3 +31,36 @@ def no_gc():
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def sims(monkeypatch):
+    """Two simulated devices of a host of their own, none of them current; no fault of theirs may stay unseen."""
+    monkeypatch.setattr(Streamed, "current", None)
+    host = Host()
+    yield [Sim(0, host=host), Sim(1, host=host)]
+    assert host.faults == []
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A function that gives this Python a fake CuPy with so many GPUs and returns it."""
+
+    def install(*args, **how):
+        cupy = FakeCuPy(*args, **how)
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        monkeypatch.setitem(sys.modules, "tinynet.kernels.cuda", FakeKernels(cupy))
+        monkeypatch.setattr(sys.modules["tinynet.devices"], "_KNOWN", {})
+        monkeypatch.setattr(Streamed, "current", None)
+        return cupy
+
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda: [])
+    return install
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A fresh folder of exercises, and in it."""
+    Workspace.init(tmp_path / "course")
+    monkeypatch.chdir(tmp_path / "course")
+    return tmp_path / "course"

@@ -2,11 +2,15 @@
 
 import importlib.util
 import inspect
+import json
+import os
+import sys
 
 from tinynet.exercises import __main__ as door
 from tinynet.exercises.exercise import find, load
 
 RELU = "e19_relu_backward"
+PROGRAM = [sys.executable, "-m", "tinynet.exercises"]
 
 
 def answer(name):
@@ -26,6 +30,23 @@ def edited(name, *edits):
 def command(*arguments):
     """`python -m tinynet.exercises` with these arguments, in this process; returns its exit code."""
     return door.main([str(a) for a in arguments])
+
+
+def environment(**more):
+    """What PROGRAM needs in a folder from which tinynet cannot be imported, and `more`."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more}
+
+
+def save(name, text):
+    """Write the file of an exercise in the current folder."""
+    with open(f"{name}.py", "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def known(name=RELU):
+    """What the state file in the current folder holds about an exercise."""
+    with open("state.json", encoding="utf-8") as file:
+        return json.load(file)["exercises"][name]
 
 
 def author(folder, text, name="e50_square"):

@@ -15,6 +15,7 @@ from test_kernels import (
     POOLS,
     TOLERANCE,
     VIEWS,
+    check_sgd,
     conv_calls,
     lost_windows,
     lrn_calls,
@@ -101,18 +102,8 @@ def check_all(cuda, dtype):
         for old, new in zip(before, arguments, strict=True):
             assert not isinstance(old, np.ndarray) or np.array_equal(old, new), f"{name} wrote into an argument"
     check_first_of_equals(cuda)
-    check_sgd(cuda, dtype)
+    check_sgd(cuda, *(normal(6, 5, seed=i, dtype=dtype) for i in range(3)))
     check_nan(cuda)
-
-
-def check_sgd(cuda, dtype, layout=lambda a: a):
-    w, v, g = (layout(normal(6, 5, seed=i, dtype=dtype)) for i in range(3))
-    velocity = 0.9 * v.astype(float) - 0.1 * 0.02 * w - 0.1 * g.astype(float)
-    weight, gradient = w + velocity, g.copy()
-    cuda.sgd(w, v, g, 0.1, 0.9, 0.02)
-    assert_close(v, velocity, 1e-6)
-    assert_close(w, weight, 1e-6)
-    assert np.array_equal(g, gradient) and w.dtype == v.dtype == dtype
 
 
 def check_first_of_equals(cuda):
@@ -180,7 +171,7 @@ def test_arrays_of_any_memory_layout(cuda, view):
 
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: np.ascontiguousarray(a.T).T[::-1]])
 def test_sgd_updates_in_place_whatever_the_layout(cuda, layout):
-    check_sgd(cuda, np.float32, layout)
+    check_sgd(cuda, *(layout(normal(6, 5, seed=i, dtype=np.float32)) for i in range(3)))
 
 
 def test_contracts_are_those_of_the_cpu(cuda):

@@ -2,24 +2,12 @@
 
 import numpy as np
 import pytest
+from image_files import colourful, save
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tinynet.data import image_for_network
 from tinynet.errors import DataError
-
-
-def colourful(width=40, height=30, seed=0):
-    """A smooth picture whose four corners differ, so that turning or mirroring it shows."""
-    y, x = np.mgrid[0:height, 0:width]
-    red, green = x * 255 / max(width - 1, 1), y * 255 / max(height - 1, 1)
-    return Image.fromarray(np.stack([red, green, np.full_like(red, 40 + seed)], axis=-1).astype(np.uint8))
-
-
-def save(path, image=None, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (colourful() if image is None else image).save(path, **options)
-    return path
 
 
 def test_greys_of_every_depth_agree(tmp_path):

@@ -7,23 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from image_files import colourful, save
 from PIL import Image
 
 from tinynet.data import check_broken, folder
 from tinynet.errors import DataError
-
-
-def colourful(width=40, height=30, seed=0):
-    """A smooth picture whose four corners differ, so that turning or mirroring it shows."""
-    y, x = np.mgrid[0:height, 0:width]
-    red, green = x * 255 / max(width - 1, 1), y * 255 / max(height - 1, 1)
-    return Image.fromarray(np.stack([red, green, np.full_like(red, 40 + seed)], axis=-1).astype(np.uint8))
-
-
-def save(path, image=None, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (colourful() if image is None else image).save(path, **options)
-    return path
 
 
 def names(dataset):

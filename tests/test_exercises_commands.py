@@ -1,8 +1,6 @@
-"""The commands of the learner: what they write, what they keep, and their exit codes."""
+"""The commands of the learner: what they say, and their exit codes."""
 
-import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,76 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from learners import RELU, answer, command, edited
+from learners import PROGRAM, RELU, answer, command, edited, environment, known, save
 
-from tinynet.exercises import screen, steps, trial, watch
+from tinynet.exercises import steps, trial
 from tinynet.exercises.exercise import exercises, find
 from tinynet.exercises.workspace import Workspace
 
 OTHERS = [name for name in exercises() if name != RELU]
-
-
-@pytest.fixture
-def course(tmp_path, monkeypatch):
-    """A fresh folder of exercises, and in it."""
-    Workspace.init(tmp_path / "course")
-    monkeypatch.chdir(tmp_path / "course")
-    return tmp_path / "course"
-
-
-def save(name, text):
-    with open(f"{name}.py", "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-def known(name=RELU):
-    with open("state.json", encoding="utf-8") as file:
-        return json.load(file)["exercises"][name]
-
-
-# init -----------------------------------------------------------------------------------------------------------------
-
-
-def test_init_writes_every_exercise_and_says_what_to_do_next(tmp_path, capsys):
-    assert command("init", tmp_path / "new" / "course") == 0
-    assert sorted(p.stem for p in (tmp_path / "new" / "course").glob("e*.py")) == list(exercises())
-    assert "watch" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("there", ["an earlier course", "a file of that name"])
-def test_init_overwrites_nothing(tmp_path, capsys, there):
-    if there == "an earlier course":
-        command("init", tmp_path)
-        (tmp_path / f"{RELU}.py").write_text("mine")
-    else:
-        (tmp_path / f"{RELU}.py").write_text("mine")
-    before = sorted(tmp_path.iterdir())
-    assert command("init", tmp_path) == 2
-    assert (tmp_path / f"{RELU}.py").read_text() == "mine" and sorted(tmp_path.iterdir()) == before
-    assert "already" in capsys.readouterr().err
-
-
-def test_update_adds_what_is_missing_renews_what_nobody_edited_and_keeps_the_rest(course, capsys, monkeypatch):
-    save(RELU, "mine")
-    os.remove(f"{OTHERS[0]}.py")
-    monkeypatch.setitem(find(OTHERS[1]).__dict__, "stub", "# a new version\n")
-    assert command("init", "--update") == 0
-    assert (course / f"{RELU}.py").read_text() == "mine"
-    assert (course / f"{OTHERS[0]}.py").read_text() == find(OTHERS[0]).stub
-    assert (course / f"{OTHERS[1]}.py").read_text() == "# a new version\n"
-    assert "1 exercise added, 1 unedited file renewed, 1 that you have edited" in capsys.readouterr().out
-
-
-def test_update_from_outside(course, monkeypatch):
-    monkeypatch.chdir(course.parent)
-    os.remove(course / f"{RELU}.py")
-    assert command("init", "course", "--update") == 0 and (course / f"{RELU}.py").exists()
-
-
-def test_a_folder_that_cannot_be_made(tmp_path, capsys):
-    (tmp_path / "file").write_text("not a folder")
-    assert command("init", tmp_path / "file" / "course") == 2
-    assert "cannot be written" in capsys.readouterr().err
 
 
 # check ----------------------------------------------------------------------------------------------------------------
@@ -154,6 +89,13 @@ def test_a_cause_is_told_once(course, capsys):
     assert out.count("it is x that decides") == 1 and out.count("likely cause: as above") == 1
 
 
+def test_the_file_to_compare_with_is_where_it_is_said_to_be(course, capsys):
+    save(RELU, answer(RELU))
+    command("check", RELU)
+    path = capsys.readouterr().out.partition("compare with ")[2].split("\n")[0]
+    assert "def relu(" in Path(path).read_text(encoding="utf-8")
+
+
 def test_a_bug_to_find_is_shown_before_the_first_edit(course, capsys):
     """Find-the-bug files fail some checks as they are given, but count as not attempted."""
     for name, task in (("e06", "find the bugs in divide_backward, sigmoid_backward,"), ("e29", "find the bug in prepare")):
@@ -169,27 +111,7 @@ def test_a_bug_to_find_is_shown_before_the_first_edit(course, capsys):
     assert "write relu_backward and tanh_backward" in " ".join(capsys.readouterr().out.split())
 
 
-# what is remembered ---------------------------------------------------------------------------------------------------
-
-
-def test_state_is_kept_and_a_later_failure_does_not_hide_the_solution(course):
-    save(RELU, answer(RELU))
-    command("check", RELU)
-    assert known()["state"] == "pass" and known()["tries"] == 1 and "passed" in known()
-    save(RELU, "broken(")
-    command("check", RELU)
-    assert known()["state"] == "fail" and known()["tries"] == 2
-    assert command("solution", RELU) == 0
-
-
-def test_what_another_process_notes_meanwhile_is_kept(course):
-    mine, other = Workspace.open(course), Workspace.open(course)
-    other.of(find(OTHERS[0]))["hints"] = 2
-    other.save()
-    mine.of(find(RELU))["hints"] = 1
-    mine.save()
-    assert known(OTHERS[0])["hints"] == 2 and known()["hints"] == 1
-    assert mine.of(find(OTHERS[0]))["hints"] == 2
+# list -----------------------------------------------------------------------------------------------------------------
 
 
 def test_bare_call_and_list_show_where_the_learner_stands(course, capsys):
@@ -215,22 +137,7 @@ def test_bare_call_outside_of_a_course_is_an_invitation(tmp_path, monkeypatch, c
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_state_file_is_named_and_answers_stay(course, capsys):
-    save(RELU, "mine")
-    (course / "state.json").write_text('{"schema": 1, "exer')
-    assert command("check") == 2
-    assert "state.json is damaged" in capsys.readouterr().err
-    os.rename("state.json", "state.json.broken")
-    assert command("init", "--update") == 0
-    assert (course / f"{RELU}.py").read_text() == "mine"
-
-
-def test_a_state_file_of_a_later_tinynet_is_refused(course, capsys):
-    (course / "state.json").write_text('{"schema": 99, "tinynet": "9", "exercises": {}}')
-    assert command("list") == 2 and "update tinynet" in capsys.readouterr().err
-
-
-# hint, solution, reset ------------------------------------------------------------------------------------------------
+# hint, solution -------------------------------------------------------------------------------------------------------
 
 
 def test_hints_are_a_ladder(course, capsys):
@@ -253,31 +160,6 @@ def test_the_solution_is_shown_after_passing_or_on_giving_up_which_is_noted(cour
     save(OTHERS[0], answer(OTHERS[0]))
     command("check", OTHERS[0])
     assert command("solution", OTHERS[0]) == 0 and "gave_up" not in known(OTHERS[0])
-
-
-def test_a_solution_that_was_kept_and_edited_is_not_overwritten(course):
-    command("solution", RELU, "--give-up")
-    (course / "solutions" / f"{RELU}.py").write_text("my notes")
-    command("solution", RELU)
-    assert (course / "solutions" / f"{RELU}.py").read_text() == "my notes"
-
-
-def test_reset_asks_and_keeps_every_earlier_answer(course, monkeypatch, capsys):
-    for text in ("first", "second"):
-        save(RELU, text)
-        monkeypatch.setattr("builtins.input", lambda question: "no")
-        assert command("reset", RELU) == 0 and (course / f"{RELU}.py").read_text() == text
-        assert command("reset", RELU, "--yes") == 0 and (course / f"{RELU}.py").read_text() == find(RELU).stub
-    assert (course / f"{RELU}.bak").read_text() == "first"
-    assert (course / f"{RELU}.bak2").read_text() == "second"
-    monkeypatch.setattr("builtins.input", _end_of_input)
-    save(RELU, "third")
-    assert command("reset", RELU) == 0 and (course / f"{RELU}.py").read_text() == "third"
-    assert "nothing was changed" in capsys.readouterr().out
-
-
-def _end_of_input(question):
-    raise EOFError
 
 
 # try ------------------------------------------------------------------------------------------------------------------
@@ -316,70 +198,7 @@ def test_try_stops_where_the_losses_are_no_numbers():
     assert "nan" in trial.line(3, 1.0, float("nan"), 1.4)
 
 
-# the screen -----------------------------------------------------------------------------------------------------------
-
-
-class Terminal:
-    encoding = "utf-8"
-
-    def isatty(self):
-        return True
-
-
-def test_colour_only_in_a_terminal_that_has_it_and_whose_user_wants_it(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    assert screen.colourful(Terminal()) and not screen.colourful(io.StringIO())
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert not screen.colourful(Terminal())
-    monkeypatch.delenv("NO_COLOR")
-    monkeypatch.setenv("TERM", "dumb")
-    assert not screen.colourful(Terminal())
-
-
-def test_it_fits_into_64_columns(course, monkeypatch, capsys):
-    """All but the paths, the list, whose titles a terminal cuts, and what other programs make of their errors."""
-    monkeypatch.setenv("COLUMNS", "64")
-    save(RELU, edited(RELU, "(x > 0)", "(x > 0) * -1.2345678e-7"))
-    with open("e29_find_the_bug.py", "a", encoding="utf-8") as file:
-        file.write("\n\nfound = False\n")
-    save("e18_groups", answer("e18_groups").replace("full = np", "raise ValueError('a ' * 90)\n    full = np"))
-    for arguments in (
-        ["check", "e18"],
-        ["check", RELU],
-        ["check", "e06"],
-        ["check", "e29"],
-        *[["hint", "e06"]] * 4,
-        ["solution", "e06"],
-        [],
-    ):
-        command(*arguments)
-    steps.try_it(Workspace.open(), find("e06"))
-    watch.Watch(Workspace.open(), None).prompt()
-    long = [line for line in capsys.readouterr().out.split("\n") if len(line) > 64 and not line.endswith(".py")]
-    assert not long
-
-
-def test_the_help_fits_into_80_columns(capsys):
-    with pytest.raises(SystemExit):
-        command("--help")
-    assert max(map(len, capsys.readouterr().out.split("\n"))) <= 80
-
-
-def test_the_file_to_compare_with_is_where_it_is_said_to_be(course, capsys):
-    save(RELU, answer(RELU))
-    command("check", RELU)
-    path = capsys.readouterr().out.partition("compare with ")[2].split("\n")[0]
-    assert "def relu(" in Path(path).read_text(encoding="utf-8")
-
-
-def test_as_a_program_in_a_pipe(course):
-    run = [sys.executable, "-m", "tinynet.exercises"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run([*run, "list"], capture_output=True, text=True, env=environment, timeout=60)
-    assert done.returncode == 0 and done.stderr == "" and "\x1b" not in done.stdout and "...." in done.stdout
-    done = subprocess.run([*run, "--help"], capture_output=True, text=True, env=environment, timeout=60)
-    assert done.returncode == 0 and "for teachers" in done.stdout
+# dev ------------------------------------------------------------------------------------------------------------------
 
 
 def test_dev_new_writes_a_skeleton_once(course, capsys):
@@ -393,12 +212,15 @@ def test_dev_check_names_the_proof_that_fails(course, capsys, monkeypatch):
     assert command("dev", "check", "e11") == 1 and "the parts are there" in capsys.readouterr().out
 
 
+# Ctrl-C ---------------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 def test_ctrl_c_does_not_wait_for_an_endless_loop(course):
     save(RELU, edited(RELU, "return dy * (x > 0)", f"open({str(course / 'begun')!r}, 'w')\n    while True: pass"))
-    command_line = [sys.executable, "-m", "tinynet.exercises", "check", RELU]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    program = subprocess.Popen(command_line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    program = subprocess.Popen(
+        [*PROGRAM, "check", RELU], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     while not (course / "begun").exists():
         assert program.poll() is None
         time.sleep(0.02)

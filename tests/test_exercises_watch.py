@@ -2,33 +2,20 @@
 
 import os
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from learners import RELU, answer, edited
+from learners import PROGRAM, RELU, answer, edited, environment
 
-import tinynet
 from tinynet.exercises.exercise import exercises, find
 from tinynet.exercises.workspace import Workspace
 
-RUN = [sys.executable, "-m", "tinynet.exercises", "watch", "e19"]
-
-
-@pytest.fixture
-def course(tmp_path):
-    Workspace.init(tmp_path)
-    return tmp_path
-
-
-def environment(**more):
-    return {**os.environ, "PYTHONPATH": str(Path(tinynet.__file__).parents[1]), "TERM": "xterm", **more}
+RUN = [*PROGRAM, "watch", "e19"]
 
 
 def lines(course, text, *flags):
     done = subprocess.run(
-        [*RUN, *flags], input=text, capture_output=True, text=True, cwd=course, env=environment(), timeout=60
+        [*RUN, *flags], input=text, capture_output=True, text=True, cwd=course, env=environment(TERM="xterm"), timeout=60
     )
     assert done.stderr == ""
     return done.returncode, done.stdout
@@ -78,7 +65,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             cwd=course,
-            env=environment(**more),
+            env=environment(TERM="xterm", **more),
             start_new_session=True,
         )
         os.close(slave)

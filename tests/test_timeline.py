@@ -1,28 +1,18 @@
 """Timelines: every operation is in them, where and when it ran, and they can be read by people and by Chrome."""
 
 import json
-import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from PIL import Image
+from drawings import pixels
 from runs import QUICK, log, pictures, run, undrawn
 
 import tinynet as tn
 from alexnet import AlexNet
 from tinynet import draw_timeline
 from tinynet.devices.device import observers
-from tinynet.devices.sim import Host, Sim
-from tinynet.devices.streams import Streamed
 from tinynet.timeline import Span, Timeline
-
-
-@pytest.fixture
-def sims(monkeypatch):
-    monkeypatch.setattr(Streamed, "current", None)
-    host = Host()
-    return [Sim(0, host=host), Sim(1, host=host)]
 
 
 def step(devices):
@@ -101,14 +91,8 @@ def test_an_error_inside_leaves_no_observer_and_no_files(tmp_path):
     assert observers == [] and list(tmp_path.iterdir()) == []
 
 
-def test_stamps_of_cuda_are_events_in_the_streams_of_all_devices(monkeypatch):
-    from fake_cupy import FakeCuPy, FakeKernels
-
-    cupy = FakeCuPy()
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setitem(sys.modules, "tinynet.kernels.cuda", FakeKernels(cupy))
-    monkeypatch.setattr(sys.modules["tinynet.devices"], "_KNOWN", {})
-    monkeypatch.setattr(Streamed, "current", None)
+def test_stamps_of_cuda_are_events_in_the_streams_of_all_devices(machine):
+    machine()
     devices = tn.devices("cuda:0,cuda:1")
     timeline, entries, _ = step(devices)
     assert {s.row for s in timeline.spans} == {0, 1} and all(s.stop > s.start for s in timeline.spans)
@@ -133,8 +117,7 @@ def test_the_trace_is_what_chrome_reads(tmp_path):
 def test_the_picture_shows_each_span_in_its_colour(tmp_path):
     timeline = Timeline(tn.devices("cpu:0,cpu:1"))
     timeline.spans = SPANS
-    with Image.open(draw_timeline.draw(timeline, tmp_path / "a.png", "step 4")) as image:
-        picture = np.asarray(image.convert("RGB"))
+    picture = pixels(draw_timeline.draw(timeline, tmp_path / "a.png", "step 4"))
     d = draw_timeline
     inner = picture.shape[1] - d.LEFT - d.RIGHT
 
@@ -163,8 +146,7 @@ def test_a_run_draws_the_first_step_after_warm_up_and_goes_on_as_without(folder,
     assert log(tmp_path / "a") == log(tmp_path / "b")
     names = [e["args"]["name"] for e in json.loads((tmp_path / "t.json").read_text())["traceEvents"] if e["ph"] == "M"]
     assert ",".join(names) == device.replace("cpu", "cpu:0") if device == "cpu" else ",".join(names) == device
-    with Image.open(tmp_path / "t.png") as picture:
-        assert picture.size[0] == 1560
+    assert pixels(tmp_path / "t.png").shape[1] == 1560
 
 
 def test_a_run_too_short_to_warm_up_says_so(folder, tmp_path, monkeypatch, capsys):
