@@ -21,8 +21,18 @@ class OutOfMemoryError(MemoryError):
     pass
 
 
+def answer(value):
+    """The value; an exception is raised."""
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
 class FakeCuPy(types.ModuleType):
-    """The module `cupy` where there are so many GPUs. `calls` is what was asked of CUDA; `fail` maps calls to exceptions."""
+    """The module `cupy` where there are so many GPUs; of the numbers, an exception is raised when somebody asks.
+
+    `calls` is what was asked of CUDA, `fail` maps calls to exceptions.
+    """
 
     def __init__(self, gpus=2, driver=12090, runtime=12090, capability="90"):
         super().__init__("cupy")
@@ -32,14 +42,11 @@ class FakeCuPy(types.ModuleType):
         self.streams = self.events = 0
         self.ndarray = type("ndarray", (Array,), {"cupy": self})
 
-        def count():
-            if isinstance(gpus, Exception):
-                raise gpus
-            return gpus
-
         self.cuda = types.SimpleNamespace(
             runtime=types.SimpleNamespace(
-                getDeviceCount=count, driverGetVersion=lambda: driver, runtimeGetVersion=lambda: runtime
+                getDeviceCount=lambda: answer(gpus),
+                driverGetVersion=lambda: answer(driver),
+                runtimeGetVersion=lambda: answer(runtime),
             ),
             Device=lambda index: Gpu(self, index),
             Stream=lambda non_blocking=False: Stream(self, non_blocking),

@@ -96,6 +96,9 @@ NVRTC = RuntimeError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No suc
 CUBLAS = ImportError('Failure finding "libcublasLt.so.13 or libcublasLt.so.12": No such file')
 AT_THE_START = {
     "no driver": (dict(gpus=insufficient(), driver=0), {}, "no NVIDIA driver was found; install one, or .*--device cpu"),
+    "driver does not answer": (
+        dict(gpus=CUDARuntimeError("cudaErrorNoDevice"), driver=OSError("libcuda.so.1")), {}, "no NVIDIA driver was found"
+    ),
     "driver too old": (dict(gpus=insufficient(), driver=11080), {}, r"CUDA 11\.8 but this CuPy needs 12\.9; update it"),
     "driver of CUDA 12, CuPy of 13": (
         dict(gpus=insufficient(), driver=12040, runtime=13000), {}, r"needs 13\.0; update it, or install tinynet\[cuda12\]"
@@ -104,6 +107,7 @@ AT_THE_START = {
         dict(gpus=CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")), {},
         "no GPU is visible .*nvidia-smi and CUDA_VISIBLE_DEVICES, which is '-1'",
     ),
+    "GPUs hidden": (dict(gpus=0), {}, "no GPU is visible .*nvidia-smi and CUDA_VISIBLE_DEVICES, which is '-1'"),
     "index out of range, one": (dict(gpus=1), {}, "does not exist: 1 GPU is visible, cuda:0"),
     "index out of range": (dict(gpus=3), {}, "does not exist: 3 GPUs are visible, cuda:0 to cuda:2"),
     "NVRTC missing": (dict(gpus=8), {"ones": NVRTC}, "CUDA libraries are missing .*libnvrtc.*reinstall CuPy .*pip install"),
