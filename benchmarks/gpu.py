@@ -42,7 +42,7 @@ TESTS = [
 
 def tests(lab):
     """The tests that want a GPU, and a few training steps under compute-sanitizer, which notices illegal accesses."""
-    rows = [_told(lab.plan.tests, [sys.executable, "-m", "pytest", "-q", "-rs", lab.plan.tests], 90)]
+    rows = [_told(lab.plan.tests, [sys.executable, "-m", "pytest", "-q", "-rs", lab.plan.tests], min(90, lab.left()))]
     yield rows[0]
     if shutil.which("compute-sanitizer"):
         # Without CuPy's memory pool every array is an allocation of its own, whose ends the sanitizer knows.
@@ -53,7 +53,7 @@ def tests(lab):
             "print(*(trainer.step(*data) for _ in range(2)))"
         )
         check = ["compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9"]
-        rows.append(_told("memcheck", [*check, sys.executable, "-c", code], 90))
+        rows.append(_told("memcheck", [*check, sys.executable, "-c", code], min(90, lab.left())))
         yield rows[1]
     else:
         yield row_of(TESTS, what="memcheck", result="compute-sanitizer is not installed")
@@ -98,7 +98,7 @@ def timeline(lab):
     device, picture = lab.plan.draw_on, lab.pictures / "timeline.png"
     with tempfile.TemporaryDirectory() as out:
         run = ["--device", device, *lab.plan.draw_sizes, "--epochs", "1", "--out", f"{out}/run"]
-        code, output, seconds = _run([sys.executable, "alexnet.py", *run, "--timeline", str(picture)], 60)
+        code, output, seconds = _run([sys.executable, "alexnet.py", *run, "--timeline", str(picture)], min(60, lab.left()))
     if not picture.exists():  # a run that takes too long has drawn it long before it is interrupted
         raise RuntimeError(f"alexnet.py ended with exit code {code} and without a picture:\n{output[-2000:]}")
     yield row_of(TIMELINE, device=device, file=str(picture), seconds=seconds)

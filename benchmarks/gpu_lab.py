@@ -56,6 +56,7 @@ class Lab:
         self.layers = nets.NETS["2012"](plan.width, plan.image_size, plan.classes)
         self.device = tn.devices(plan.one)[0]
         self.kernels = self.device.kernels
+        self._allow_tf32(False)  # PyTorch's convolutions begin with True
 
     def left(self):
         """Seconds that are left of the run."""
@@ -97,7 +98,8 @@ class Lab:
             repeats[name] = max(2, int(1000 * seconds / max(self.clocked(work, 1)[0], 1e-3)))
         for _ in range(self.plan.rounds):
             for name, work in works.items():
-                found[name].append(self.clocked(work, repeats[name]))
+                # One repetition tells the host's time: after some 1000 launches CUDA makes the host wait for the GPU.
+                found[name].append((self.clocked(work, repeats[name])[0], self.clocked(work, 1)[1]))
         return {name: np.median(rows, axis=0).tolist() for name, rows in found.items()}
 
     def clocked(self, work, repeats):
@@ -162,13 +164,22 @@ class Lab:
     def reserved(self, engine):
         """Bytes of GPU memory that an engine has taken for its arrays, used or not, at most; None if nobody knows."""
         if engine != "PyTorch":
-            return self.cp.get_default_memory_pool().total_bytes()
+            return sum(pool.total_bytes() for pool in self._pools())
         return self.torch.cuda.max_memory_reserved() if self.torch_device == "cuda" else None
+
+    def _pools(self):
+        """CuPy's memory pool on each GPU, which is current meanwhile."""
+        for gpu in range(self.gpus):
+            with self.cp.cuda.Device(gpu):
+                yield self.cp.get_default_memory_pool()
 
     def free(self):
         """Give the memory that nobody uses back to the GPU."""
         gc.collect()
-        self.cp.get_default_memory_pool().free_all_blocks()
+        for device in {device for names in (self.plan.one, *self.pairs()) for device in tn.devices(names)}:
+            device.synchronize()  # lets go of what it kept for copies
+        for pool in self._pools():
+            pool.free_all_blocks()
         if self.torch is not None and self.torch_device == "cuda":
             self.torch.cuda.empty_cache()
             self.torch.cuda.reset_peak_memory_stats()

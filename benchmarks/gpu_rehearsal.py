@@ -37,6 +37,13 @@ class Played(Device):
         return np.array(source.numpy(array))
 
 
+class PlayedGPU(contextlib.nullcontext):
+    """A GPU as CuPy has it: can be made current, and waited for."""
+
+    def synchronize(self):
+        pass
+
+
 def played_cupy():
     """The stand-in for CuPy, with the names that the benchmarks use beside the kernels' own."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -50,8 +57,7 @@ def played_cupy():
         getDeviceCount=lambda: 1, getDeviceProperties=lambda index: gpu,
         driverGetVersion=lambda: 0, runtimeGetVersion=lambda: 0,
     )  # fmt: skip
-    device = types.SimpleNamespace(synchronize=lambda: None)
-    cupy.cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(**runtime), Device=lambda index: device)
+    cupy.cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(**runtime), Device=PlayedGPU)
     pool = types.SimpleNamespace(free_all_blocks=lambda: None, total_bytes=lambda: 0)
     cupy.get_default_memory_pool = lambda: pool
     cupy.asarray, cupy.copyto = np.asarray, np.copyto

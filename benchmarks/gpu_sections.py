@@ -302,7 +302,7 @@ def memory(lab):
             for count in (3, 20):
                 for _ in range(count):
                     trainer.advance(*given)
-                lab.wait()
+                    lab.wait()  # as in training, where the host is not many steps ahead: what is in flight is memory too
                 reserved = lab.reserved(engine)
                 found.append(None if reserved is None else reserved / 1e6)
             yield row_of(MEMORY, batch=batch, engine=engine, mb=found[0], later_mb=found[1])

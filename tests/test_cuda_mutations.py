@@ -9,7 +9,7 @@ from cupy_double import ElementwiseKernel, KernelError
 MUTATIONS = [
     # where (what it follows), old, new
     ("power(T d, T beta)", "beta != T(0.75)", "beta != T(0.5)"),
-    ("power(T d, T beta)", "root * sqrt(root)", "root"),
+    ("power(T d, T beta)", "root * rsqrt(root)", "rsqrt(root)"),
     ("power(T d, T beta)", "return pow(d, -beta)", "return pow(d, beta)"),
     ("first_window(I place", "start + stride - 1", "start"),
     ("first_window(I place", "start > 0 ?", "start >= -1 ?"),

@@ -145,11 +145,11 @@ def conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups):
         columns, rows = chunks.matrices(images)
         chunks.fill(columns, x[images])
         chunks.by_map(g[images], rows)
-        part = cp.empty((len(rows), len(columns) // groups), g.dtype)
-        for out, of_maps, of_columns in chunks.each_group(part, rows, columns):
+        part = cp.empty(weight_shape, g.dtype)  # in its final shape: a view would be copied before it becomes a .grad
+        for out, of_maps, of_columns in chunks.each_group(_as_matrix(part), rows, columns):
             cp.dot(of_maps, of_columns.T, out=out)
         dw = part if dw is None else cp.add(dw, part, out=dw)
-    return cp.zeros(weight_shape, g.dtype) if dw is None else dw.reshape(weight_shape)
+    return cp.zeros(weight_shape, g.dtype) if dw is None else dw
 
 
 def conv2d_bias_grad(g):
