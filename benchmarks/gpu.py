@@ -144,6 +144,7 @@ SECTIONS = {
     "memory": (gpu_sections.MEMORY, gpu_sections.memory),
     "layers": (gpu_sections.LAYERS, gpu_sections.layers),
     "products": (gpu_sections.PRODUCTS, gpu_sections.products),
+    "feed": (gpu_sections.FEED, gpu_sections.feed),
     "workspace": (gpu_sections.WORKSPACE, gpu_sections.workspace),
     "tests": (TESTS, tests),
     "timeline": (TIMELINE, timeline),

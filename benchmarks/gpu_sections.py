@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+import tinynet as tn
 from benchmarks import nets, tiny_nets
 from benchmarks.gpu_lab import PRECISIONS
 from benchmarks.report import Column, row_of
@@ -245,6 +246,34 @@ def _shapes(layers):
             yield f"{layer.name}, both towers", layer.y_shape[0], inner, area
         if inner % 4:
             yield f"{layer.name}, longer rows", rows, inner + -inner % 4, area
+
+
+FEED = [
+    Column("precision", "precision", "text"),
+    Column("images", "images come", "text"),
+    Column("ms", "ms a step", ".2f"),
+    Column("host_ms", "host ms", ".2f"),
+]
+
+
+def feed(lab):
+    """One training step on one device, whose images are there already, or come from the host as those of a run do."""
+    plan = lab.plan
+    trainer = lab.trainer(plan.one)
+    images, labels = pictures(plan.batch, plan.image_size, plan.classes)
+    there, _ = trainer.data(images, labels)
+    staged = lab.device.stage(images)
+    ways = {
+        "are on the GPU": lambda: there,
+        "come ahead, staged by another thread": lambda: tn.Tensor(lab.device.array_ahead(staged), lab.device),
+        "come ahead": lambda: tn.Tensor(lab.device.array_ahead(images), lab.device),
+        "come with the step": lambda: tn.tensor(images, device=lab.device),
+    }
+    for name in PRECISIONS:
+        with lab.precision(name):
+            times = lab.turns({way: lambda x=x: trainer.advance(x(), labels) for way, x in ways.items()})
+        for way, (ms, host_ms) in times.items():
+            yield row_of(FEED, precision=name, images=way, ms=ms, host_ms=host_ms)
 
 
 WORKSPACE = [

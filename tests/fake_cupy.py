@@ -6,6 +6,7 @@ another GPU, arrays of the host in the middle of arrays of a GPU. Names, signatu
 """
 
 import ctypes
+import threading
 import types
 
 import numpy as np
@@ -38,7 +39,7 @@ class FakeCuPy(types.ModuleType):
         super().__init__("cupy")
         self.capability = capability
         self.calls, self.fail = [], {}
-        self.gpu_stack, self.stream_stacks = [0], [[None] for _ in range(gpus if isinstance(gpus, int) else 0)]
+        self.threads, self.stream_stacks = threading.local(), [[None] for _ in range(gpus if isinstance(gpus, int) else 0)]
         self.streams = self.events = 0
         self.ndarray = type("ndarray", (Array,), {"cupy": self})
 
@@ -52,9 +53,15 @@ class FakeCuPy(types.ModuleType):
             Stream=lambda non_blocking=False: Stream(self, non_blocking),
             Event=lambda block=False, disable_timing=False: Event(self, disable_timing),
             alloc_pinned_memory=self.alloc_pinned_memory,
+            PinnedMemoryPointer=PinnedMemoryPointer,
             memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             get_elapsed_time=lambda start, stop: float(stop.number - start.number),
         )
+
+    @property
+    def gpu_stack(self):
+        """The GPUs that were made current by this thread."""
+        return self.threads.__dict__.setdefault("gpus", [0])
 
     def __getattr__(self, name):
         found = getattr(np, name)
@@ -84,7 +91,11 @@ class FakeCuPy(types.ModuleType):
 
     def alloc_pinned_memory(self, size):
         self.calls.append(("pin", size))
-        return bytearray(size)
+        return PinnedMemoryPointer(size)
+
+
+class PinnedMemoryPointer(bytearray):
+    pass
 
 
 class Gpu:

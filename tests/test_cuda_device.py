@@ -38,10 +38,11 @@ def test_a_run_asks_for_all_work_in_the_streams_of_its_devices(machine, train, n
     assert train("--device", names, out="cuda") == 0
     assert train("--device", "cpu", out="cpu") == 0
     assert_same_run(train.out / "cuda", train.out / "cpu")
-    streams = {
-        line[1] for line in cupy.calls if line[0] in ("conv2d", "conv2d_weight_grad", "sgd", "relu", "allocate", "upload")
-    }
+    work = ("conv2d", "conv2d_weight_grad", "sgd", "relu", "copy")
+    streams = {line[1] for line in cupy.calls if line[0] in work}
     assert streams == {f"stream {i}" for i in range(len(names.split(",")))}
+    uploads = {line[1] for line in cupy.calls if line[0] == "upload"}
+    assert uploads == {*streams, f"stream {len(streams)}"}, "weights and labels come with the work, batches on their own way"
 
 
 @pytest.mark.parametrize("device, count, workers", [("cuda:0", 5, 5), ("cuda:0", 1, 2), ("cuda:0", 99, 16), ("cpu", 5, 2)])
@@ -262,7 +263,7 @@ def test_the_real_cupy_without_a_driver_is_one_sentence(real_cupy):
 def test_the_real_cupy_has_what_the_device_asks_for(real_cupy):
     done = separately(
         "import cupy, numpy as np\n"
-        "for name in ('Stream', 'Event', 'Device', 'alloc_pinned_memory', 'get_elapsed_time'):\n"
+        "for name in ('Stream', 'Event', 'Device', 'alloc_pinned_memory', 'PinnedMemoryPointer', 'get_elapsed_time'):\n"
         "    getattr(cupy.cuda, name)\n"
         "for name in ('record', 'wait_event', '__enter__', '__exit__'):\n"
         "    getattr(cupy.cuda.Stream, name)\n"

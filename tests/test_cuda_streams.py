@@ -1,6 +1,7 @@
 """The streams of the CUDA device without a GPU: what it asks CuPy to do, in which of them, and in which order."""
 
 import gc
+import threading
 import weakref
 
 import numpy as np
@@ -69,6 +70,35 @@ def test_a_source_with_gaps_is_packed_on_its_own_stream(pair):
     with a:
         whole = cupy.array(np.arange(6.0).reshape(2, 3))
     assert np.array_equal(b.fetch(whole[:, 1:], a), [[1, 2], [4, 5]])
+
+
+def test_a_batch_that_comes_ahead_has_a_stream_of_its_own_and_the_work_waits_for_it(pair):
+    cupy, a, _ = pair
+    array = a.array_ahead(ONES)
+    assert events(cupy) == [
+        ("pin", 24),
+        ("allocate", "stream 2"),
+        ("upload", "stream 2"),
+        ("record", "stream 2", 0),  # until then the pinned memory is kept
+        ("record", "stream 2", 1),
+        ("wait", "stream 0", 1),
+        ("allocate", "stream 0"),
+        ("copy", "stream 0"),
+        ("record", "stream 0", 2),  # until then the memory that it arrived in is kept
+    ]
+    assert np.array_equal(array, ONES) and a.array_ahead(np.float32(3)).shape == ()
+
+
+def test_what_the_loading_thread_has_staged_is_not_copied_again(pair):
+    cupy, _, b = pair
+    staged = []
+    thread = threading.Thread(target=lambda: staged.append(b.stage(ONES)))
+    thread.start()
+    thread.join()
+    assert [line for line in cupy.calls if line[0] == "pin"] == [("pin", 24)] and np.array_equal(staged[0], ONES)
+    assert np.array_equal(b.array(staged[0]), ONES) and np.array_equal(b.array_ahead(staged[0]), ONES)
+    assert np.array_equal(b.array(staged[0][:1] + 1), ONES[:1] + 1), "what was computed from it is ordinary memory"
+    assert [line for line in cupy.calls if line[0] == "pin"] == [("pin", 24), ("pin", 12)]
 
 
 def test_a_batch_goes_through_pinned_memory_that_is_kept_until_its_event(pair):

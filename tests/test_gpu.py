@@ -1,6 +1,7 @@
 """On a GPU, where there is one: what tests without a GPU cannot see, CuPy, cuBLAS and threads that run in parallel."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -96,6 +97,18 @@ def test_an_array_of_more_than_2_31_numbers():
     assert cupy.array_equal(dx[2:, :, -199:], last_dx[:, :, 1:])  # the first row belongs to one more window
     del x, y, winner, dx
     cupy.get_default_memory_pool().free_all_blocks()
+
+
+def test_batches_arrive_ahead_and_whole_whoever_staged_them():
+    (device,) = tn.devices("cuda:0")
+    with ThreadPoolExecutor(2) as pool, device:
+        batches = [normal(64, 3, 64, 64, seed=seed, dtype=np.float32) for seed in range(12)]
+        total = cupy.zeros(batches[0].shape, np.float32)
+        for batch, staged in zip(batches, pool.map(device.stage, batches), strict=True):
+            assert isinstance(staged.base, cupy.cuda.PinnedMemoryPointer), "it would be copied again"
+            total += device.array_ahead(staged if batch[0, 0, 0, 0] > 0 else batch)
+        assert np.array_equal(device.numpy(total), sum(batches))
+        assert device.numpy(cupy.asarray(np.float32(3))).shape == ()
 
 
 @pytest.mark.parametrize("names", ["cuda:0", "cuda:0,cuda:0", "cuda:0,cuda:1"])

@@ -191,6 +191,14 @@ def test_two_streams_of_one_device_are_two_devices():
         tn.tensor(1.0, device=one) + tn.tensor(1.0, device=two)
 
 
+def test_a_single_number_keeps_its_shape_on_every_way(sims, monkeypatch):
+    a, b = sims
+    number = tn.tensor(3.0, device=a)
+    assert number.numpy().shape == () == number.to(b).numpy().shape
+    monkeypatch.setitem(b._direct, a, False)  # the way through the host
+    assert number.to(b).numpy().shape == () and number.to(b).item() == 3.0
+
+
 def test_the_first_device_of_a_program_needs_no_with(monkeypatch):
     from tinynet import devices
 

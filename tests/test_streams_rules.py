@@ -39,7 +39,7 @@ def losses(devices, steps=3, sizes=SMALL):
     sgd, later, seen = optim.SGD(model.parameters()), [], []
     for step in range(steps):
         x, labels = batch(step, model.image_size)
-        logits = model(tn.tensor(x, device=devices[0]))
+        logits = model(tn.Tensor(devices[0].array_ahead(x), devices[0]))
         with devices[0]:
             loss = tn.cross_entropy(logits, labels)
         sgd.zero_grad()

@@ -160,7 +160,7 @@ class Run:
         """Train until the last epoch is done (True) or `interrupt.requested` (False); leaves a checkpoint either way."""
         crop, scale, seed = self.options["image_size"], self.recipe.input_scale, self.options["seed"]
         how = dict(crop=crop, mean=self.mean, scale=scale, seed=seed, workers=self.workers)
-        train = data.Batches(self.train_set, self.options["batch"], colour=self.colour, **how)
+        train = data.Batches(self.train_set, self.options["batch"], colour=self.colour, stage=self.device.stage, **how)
         val = data.Batches(self.val_set, self.options["batch"], **how)
         with open(self.out / "log.jsonl", "a", encoding="utf-8") as log, warnings.catch_warnings():
             # NumPy's remarks about a loss that explodes come before ours, and say less.
@@ -202,7 +202,7 @@ class Run:
         began = time.monotonic()
         with self._drawn():
             with self.device:
-                logits = self.model(Tensor(self.device.array(x), self.device))
+                logits = self.model(Tensor(self.device.array_ahead(x), self.device))
                 loss = cross_entropy(logits, labels)
             self.optimizer.zero_grad()
             loss.backward()

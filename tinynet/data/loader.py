@@ -17,7 +17,8 @@ class Batches:
     ``mean`` is the mean image (3, size, size) and ``scale`` multiplies what is left after subtracting it. ``colour`` is
     what :func:`~tinynet.data.augment.pca` returned, to shift the colours of training images by it, or None; it may be
     changed between epochs. ``workers`` threads load ahead, 0 loads where the batches are asked for; the numbers that
-    come out are the same either way. Raises ValueError for a batch, crop or number of workers that makes no sense.
+    come out are the same either way; they hand a training batch x to ``stage``, such as a device's, and pass on what it
+    returns. Raises ValueError for a batch, crop or number of workers that makes no sense.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Batches:
         seed: int = 0,
         colour: tuple[np.ndarray, np.ndarray] | None = None,
         workers: int = 2,
+        stage: Callable[[np.ndarray], np.ndarray] = np.asarray,
     ):
         size = dataset.size
         if batch < 1:
@@ -41,7 +43,8 @@ class Batches:
         if workers < 0:
             raise ValueError(f"Batches: workers is {workers}, it must be 0 (load in this thread) or more")
         self.dataset, self.batch, self.crop = dataset, batch, crop
-        self.mean, self.scale, self.seed, self.colour, self.workers = mean, scale, seed, colour, workers
+        self.mean, self.scale, self.seed, self.colour = mean, scale, seed, colour
+        self.workers, self.stage = workers, stage
 
     def __len__(self) -> int:
         """Batches in an epoch; the last may be smaller than the others."""
@@ -67,7 +70,7 @@ class Batches:
             x = subtract_mean(random_crops(images, self.crop, rng), self.mean, self.crop, self.scale)
             if colour is not None:
                 x += (colour_shift(rng, len(x), *colour) * np.float32(self.scale))[:, :, None, None]
-            return x, self.dataset.labels[indices]
+            return self.stage(x), self.dataset.labels[indices]
 
         yield from self._ahead(load, range(start, len(self)))
 

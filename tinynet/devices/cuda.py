@@ -11,7 +11,7 @@ from importlib import import_module, metadata
 
 import numpy as np
 
-from tinynet.devices.streams import Streamed
+from tinynet.devices.streams import UPLOADS, Streamed
 from tinynet.errors import DeviceError, UsageError
 
 INSTALL = "pip install 'tinynet[cuda12]' (or [cuda13], as your driver has it), or run with --device cpu"
@@ -40,12 +40,17 @@ class CUDA(Streamed):
             with self._gpu:
                 # Non-blocking: work that somebody else puts into the default stream neither waits for ours nor stops it.
                 self._stream = cupy.cuda.Stream(non_blocking=True)
+            if number == UPLOADS:
+                return
             with self:
                 ones = cupy.ones((2, 2), cupy.float32)  # the first use loads NVRTC, the first product cuBLAS
                 self.numpy(ones @ ones + ones)
                 self.kernels = import_module("tinynet.kernels.cuda")
         except Exception as error:
             raise DeviceError(f"device {name}: {why_unusable(cupy, self._gpu, error)}") from error
+
+    def stage(self, host):
+        return self._stage(np.asarray(host))
 
     def configure(self, tf32=None, workspace=None):
         if tf32 and int(capability := self._gpu.compute_capability) < 80:
@@ -80,14 +85,20 @@ class CUDA(Streamed):
     def wait(self, event):
         self._stream.wait_event(event)
 
+    def _stream_for_uploads(self):
+        return CUDA(self.index, UPLOADS)
+
     def _stage(self, host):
+        if isinstance(host.base, self.xp.cuda.PinnedMemoryPointer):
+            return host  # it was staged by the thread that loaded it
         staged = self._pinned(host.shape, host.dtype)
         staged[...] = host
         return staged
 
     def _pinned(self, shape, dtype):
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        block = self.xp.cuda.alloc_pinned_memory(max(size, 1))
+        with self._gpu:  # whichever thread this is
+            block = self.xp.cuda.alloc_pinned_memory(max(size, 1))
         return np.ndarray(shape, dtype, buffer=block)
 
     def _read(self, staged):

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from tinynet.devices.streams import Streamed
+from tinynet.devices.streams import UPLOADS, Streamed
 from tinynet.errors import DeviceError, StreamOrderError
 from tinynet.kernels import cpu
 
@@ -276,6 +276,9 @@ class Sim(Streamed):
         return SimArray(result, self, Memory(self._stream, self._host, self._stream, op))
 
     # the primitives ---------------------------------------------------------------------------------------------------
+
+    def _stream_for_uploads(self):
+        return Sim(self.index, UPLOADS, self._host)
 
     def _enter(self):
         pass

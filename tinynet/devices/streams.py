@@ -20,21 +20,24 @@ import numpy as np
 from tinynet.devices.device import Device, observe
 from tinynet.errors import DeviceError
 
+UPLOADS = -1  # the number of a stream that does nothing but bring batches from the host
+
 
 class Streamed(Device):
     """A device with a stream. Only one is `current`, the innermost `with device:`, and only that one is given work."""
 
-    __slots__ = ("_direct", "_in_flight", "_outer")
+    __slots__ = ("_direct", "_in_flight", "_outer", "_uploads")
 
     lag = 1  # the host is a step ahead: it queues a step while the device computes the one before
     current = None
 
     def __init__(self, kind: str, index: int, xp, kernels, number: int):
-        name = f"{kind}:{index}" if number == 0 else f"{kind}:{index} stream {number + 1}"
-        super().__init__(kind, index, xp, kernels, name)
+        stream = {0: "", UPLOADS: " uploads"}.get(number, f" stream {number + 1}")
+        super().__init__(kind, index, xp, kernels, f"{kind}:{index}{stream}")
         self.active, self._outer = False, []
         self._in_flight = deque()  # (event, what must not be freed before it), in the order of this stream
         self._direct = {}  # other device -> whether copies from it go straight, or through the host
+        self._uploads = None  # the device that is another stream here, for `array_ahead`
 
     def __enter__(self):
         self._enter()
@@ -61,9 +64,18 @@ class Streamed(Device):
         observe(self, "upload", "copy", array.shape)
         return array
 
+    def array_ahead(self, host):
+        if self._uploads is None:
+            self._uploads = self._stream_for_uploads()
+            self._direct[self._uploads] = True  # within one memory there is no bridge that could damage it
+        # It arrives in memory of the other stream's, while this one computes, and is then copied within the device.
+        array = self.fetch(self._uploads.array(host), self._uploads)
+        observe(self, "upload", "copy", array.shape)
+        return array
+
     def numpy_later(self, array):
         with self:
-            staged = self._download(self.xp.ascontiguousarray(array))
+            staged = self._download(self._gapless(array))
             self._keep(staged)
             ready = self.record()
         observe(self, "download", "copy", array.shape)
@@ -82,7 +94,7 @@ class Streamed(Device):
             return self.array(source.numpy(array))
         direct = self.connect(source)
         with source:
-            cargo = source.xp.ascontiguousarray(array)
+            cargo = source._gapless(array)
             if not direct:
                 cargo = source._download(cargo)
             ready = source.record()
@@ -113,6 +125,9 @@ class Streamed(Device):
             "computes wrongly; use one of the two alone, or --device cpu"
         )
 
+    def _gapless(self, array):
+        return self.xp.ascontiguousarray(array).reshape(array.shape)  # which would have made (1,) of ()
+
     def _keep(self, thing):
         """Hold on to `thing` until what is in the stream by now is done."""
         while self._in_flight and self._in_flight[0][0].done:
@@ -124,6 +139,10 @@ class Streamed(Device):
         self._in_flight.clear()
 
     # what a kind of device supplies; _upload, _download and _copy are called inside `with self:` -----------------------
+
+    def _stream_for_uploads(self):
+        """A device that is another stream of this one's GPU, number UPLOADS."""
+        raise NotImplementedError
 
     def _enter(self):
         """Let work go into this stream."""
