@@ -1,6 +1,7 @@
 """The engine: what backward computes, and what it leaves alone. A3#1 and so on are bugs of peers, which we must not have."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -353,3 +354,24 @@ def test_engine_backward_can_be_called_on_an_entry():
     y = x * 3
     backward(y.entry, np.array([1.0, 2.0], np.float32))
     assert x.grad.tolist() == [3, 6]
+
+
+def test_threads_that_share_weights_add_up_their_gradients():
+    weights = [leaf(normal(32, 32, seed=seed) / 8) for seed in range(6)]
+    inputs = [normal(4, 32, seed=10 + seed) for seed in range(4)]
+
+    def work(x):
+        h = tn.tensor(x)
+        for weight in weights:
+            h = tn.relu(tn.linear(h, weight))
+        (h * h).sum().backward()
+
+    for x in inputs:
+        work(x)
+    expected = [weight.grad for weight in weights]
+    with ThreadPoolExecutor(len(inputs)) as pool:
+        for _ in range(100):
+            for weight in weights:
+                weight.grad = None
+            list(pool.map(work, inputs))
+            assert all(np.allclose(weight.grad, e) for weight, e in zip(weights, expected, strict=True))

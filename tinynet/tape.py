@@ -2,13 +2,14 @@
 
 There is no tape object to open or close. An entry knows the entries it was computed from and carries the number of its
 creation, so "the tape of a loss" is what the loss depends on, sorted by that number, and it dies with the loss.
-`record` is the only place that makes entries. `backward` is the only place that sums a gradient over broadcast axes,
-accumulates, frees and switches device. So an operation is a forward result and a function from gradient to gradients.
+Operations call `record`. `backward` is the only place that sums a gradient over broadcast axes, accumulates, frees and
+switches device. So an operation is a forward result and a function from gradient to gradients.
 """
 
 import contextlib
 import contextvars
 import itertools
+import threading
 import weakref
 from operator import attrgetter
 
@@ -18,6 +19,7 @@ from tinynet.kernels.memory import Lease
 
 _BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
 _numbers = itertools.count()
+_playing = threading.RLock()  # gradients on their way lie in the entries, and two losses may share leaves
 _recording = contextvars.ContextVar("tinynet recording", default=True)
 
 
@@ -75,28 +77,28 @@ def backward(entry, gradient, keep=False):
     ones are added to that sum in place. Saved arrays are freed entry by entry, unless `keep`.
     Raises RuntimeError if part of the tape was freed by an earlier call.
     """
-    order = entries(entry)
-    for e in order:
-        if e.backward is _freed:
-            _freed(None)
-        tensor = None if e.leaf is None else e.leaf()
-        if tensor is not None:  # its data may have been replaced since, by float64 for instance
-            e.shape, e.dtype = tensor.data.shape, tensor.data.dtype
-    entry.gradient, entry.owner = gradient, _BORROWED
-    try:
-        # The gradients of an entry's inputs are computed, and summed, where these inputs live.
-        for device, run in itertools.groupby(reversed(order), attrgetter("source")):
-            with device:
-                for e in run:
-                    if e.backward is not None and e.gradient is not None:
-                        _play(e, keep)
-        for e in order:  # only now: an error halfway leaves every .grad as it was
-            if e.gradient is not None:
-                with e.device:
-                    _deliver(e)
-    finally:
+    with _playing:
+        order = entries(entry)
         for e in order:
-            e.gradient = None
+            if e.backward is _freed:
+                _freed(None)
+            if e.leaf is not None and (tensor := e.leaf()) is not None:
+                e.shape, e.dtype = tensor.data.shape, tensor.data.dtype  # replaced since, by float64 for instance
+        entry.gradient, entry.owner = gradient, _BORROWED
+        try:
+            # The gradients of an entry's inputs are computed, and summed, where these inputs live.
+            for device, run in itertools.groupby(reversed(order), attrgetter("source")):
+                with device:
+                    for e in run:
+                        if e.backward is not None and e.gradient is not None:
+                            _play(e, keep)
+            for e in order:  # only now: an error halfway leaves every .grad as it was
+                if e.gradient is not None:
+                    with e.device:
+                        _deliver(e)
+        finally:
+            for e in order:
+                e.gradient = None
 
 
 def _play(e, keep):
@@ -131,11 +133,9 @@ def _play(e, keep):
 def _deliver(entry):
     tensor, g, xp = entry.leaf(), entry.gradient, entry.device.xp
     entry.gradient = None
-    if tensor is None:
-        return
-    if tensor.grad is not None:
+    if tensor is not None and tensor.grad is not None:
         tensor.grad = xp.asarray(tensor.grad + g)  # NumPy turns 0-dimensional sums into scalars
-    else:
+    elif tensor is not None:
         tensor.grad = xp.array(g) if entry.owner is _BORROWED else xp.asarray(g)
 
 
@@ -178,7 +178,7 @@ def entries(last):
 
 @contextlib.contextmanager
 def no_grad():
-    """Inside `with no_grad():`, or in a function decorated with `@no_grad()`, nothing is put on the tape."""
+    """Inside `with no_grad():`, or a function (not a generator) decorated with `@no_grad()`, nothing is put on the tape."""
     token = _recording.set(False)
     try:
         yield
