@@ -294,7 +294,7 @@ def main(arguments=None):
         print(f"alexnet.py: the memory is full ({error}): lower --width, --batch or --image-size", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nalexnet.py: interrupted before there was anything to save", file=sys.stderr)
+        print("\nalexnet.py: interrupted; there was nothing new to save", file=sys.stderr)
         return 130
 
 

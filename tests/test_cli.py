@@ -165,16 +165,15 @@ def test_memory_that_is_full_outside_of_the_network_is_one_sentence(place, tmp_p
     )
 
 
-@pytest.mark.parametrize("name", ["log.jsonl", "checkpoint.safetensors"])
-def test_a_run_with_a_file_missing_can_neither_be_overwritten_nor_resumed(place, tmp_path, monkeypatch, capsys, name):
+def test_a_run_without_its_checkpoint_can_neither_be_overwritten_nor_resumed(place, tmp_path, monkeypatch, capsys):
     undrawn(monkeypatch.setattr)
     start = ("--data", place / "pictures", *QUICK, "--epochs", 1, "--out", tmp_path)
     assert run(*start) == 0
-    (tmp_path / name).unlink()
+    (tmp_path / "checkpoint.safetensors").unlink()
     before = contents(tmp_path)
     capsys.readouterr()
     assert run("--resume", tmp_path) == 2
-    assert name in sentence(capsys)
+    assert "checkpoint.safetensors" in sentence(capsys)
     assert run(*start) == 2
     assert str(tmp_path) in sentence(capsys)
     assert contents(tmp_path) == before
@@ -183,7 +182,7 @@ def test_a_run_with_a_file_missing_can_neither_be_overwritten_nor_resumed(place,
 def test_ctrl_c_while_it_starts_is_one_sentence_and_130(place, tmp_path):
     stop = "from tinynet import data; data.mean_image = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)"
     code, _, complaint = separate(stop, "--data", place / "pictures", *QUICK, "--out", tmp_path / "out")
-    assert (code, complaint.strip()) == (130, "alexnet.py: interrupted before there was anything to save")
+    assert (code, complaint.strip()) == (130, "alexnet.py: interrupted; there was nothing new to save")
 
 
 def test_a_reader_that_goes_away_is_no_traceback(place, tmp_path):

@@ -46,3 +46,11 @@ def check_broken(dataset: Dataset) -> None:
             f"{broken} of the {tried} images looked at in {dataset.source.split(': ')[0]} cannot be decoded, for "
             f"instance {dataset.broken[0]}; check that they were copied or unpacked completely and are images at all"
         )
+
+
+def look_at(dataset: Dataset) -> None:
+    """Raise DataError if no image can be decoded, before somebody waits for the first; looks at images until one can."""
+    for i in range(len(dataset)):
+        if dataset.image(i) is not None:
+            return
+        check_broken(dataset)
