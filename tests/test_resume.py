@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import signal
 
 import pytest
@@ -155,6 +156,57 @@ def test_the_data_may_have_moved(folder, uninterrupted, tmp_path):
     assert run("--resume", out, "--data", moved) == 0
     assert log(out) == log(uninterrupted)
     assert checkpoint.load(out)[1]["options"]["data"] == str(moved)
+
+
+def another(data):
+    shutil.copy(data / "red" / "03.png", data / "red" / "03b.png")
+
+
+def one_less(data):
+    (data / "red" / "03.png").unlink()
+
+
+def renamed(data):
+    (data / "red" / "03.png").rename(data / "red" / "99.png")
+
+
+def in_another_class(data):
+    (data / "red" / "03.png").rename(data / "blue" / "03r.png")
+
+
+@pytest.mark.parametrize("change", [another, one_less, renamed, in_another_class])
+def test_other_pictures_are_refused_because_training_images_might_become_validation_images(tmp_path, capsys, change):
+    folder, out = pictures(tmp_path / "data"), tmp_path / "out"
+    assert run("--data", folder, *QUICK, "--epochs", 1, "--out", out) == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    shutil.copytree(folder, tmp_path / "changed")
+    change(tmp_path / "changed")
+    capsys.readouterr()
+    assert run("--resume", out, "--epochs", 2, "--data", tmp_path / "changed") == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1 and f"changed has other images than when the run in {out} began" in complaint
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    assert run("--resume", out, "--epochs", 2) == 0
+
+
+def test_validation_images_that_have_another_class_than_before_are_other_images(tmp_path, capsys):
+    folder, out = pictures(tmp_path / "data" / "train", each=6).parent, tmp_path / "out"
+    shutil.copytree(folder / "train" / "red", folder / "val" / "images")
+    annotations = folder / "val" / "val_annotations.txt"
+    annotations.write_text("".join(f"{i:02}.png\tred\n" for i in range(6)))
+    assert run("--data", folder, *QUICK, "--epochs", 1, "--out", out) == 0
+    annotations.write_text("".join(f"{i:02}.png\tgreen\n" for i in range(6)))
+    assert run("--resume", out, "--epochs", 2) == 2
+    assert "has other images than when the run" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_does_not_say_which_pictures_is_gone_on_with(folder, uninterrupted, tmp_path):
+    assert run("--data", folder, *QUICK, "--lr", 0.02, "--epochs", 1, "--out", tmp_path) == 0
+    arrays, state = checkpoint.load(tmp_path)
+    del state["images"]
+    checkpoint.save(tmp_path / checkpoint.NAME, arrays, state)
+    assert run("--resume", tmp_path, "--epochs", 3) == 0
+    assert_same_run(tmp_path, uninterrupted)
 
 
 def test_ctrl_c_before_the_first_step_leaves_a_folder_that_can_be_used_again(folder, tmp_path, monkeypatch, capsys):

@@ -6,6 +6,7 @@ network; it knows nothing about AlexNet.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import sys
@@ -86,6 +87,7 @@ class Run:
     def __init__(self, options, out, train_set, val_set, build, places, workers):
         self.options, self.out, self.places, self.device = options, Path(out), places, places[0]
         self.train_set, self.val_set, self.workers = train_set, val_set, workers
+        self.images = [_fingerprint(images, options["data"]) for images in (train_set, val_set)]
         with out_of_memory.explained(places, out_of_memory.BUILDING):
             self.model, self.recipe = build(options, len(train_set.classes), places)
             self.optimizer = self.recipe.optimizer(self.model, options["lr"])
@@ -141,6 +143,11 @@ class Run:
         if train_set.classes != classes:
             raise DataError(f"{train_set.source} has other classes than the run in {out}; give the folder it began with")
         run = cls(options, out, train_set, val_set, build, places, workers)
+        if state.get("images", run.images) != run.images:  # older checkpoints do not tell
+            raise DataError(
+                f"{train_set.source.split(': ')[0]} has other images than when the run in {out} began: files were added, "
+                f"removed, renamed or moved to another class; put them back, or start a new run"
+            )
         with checkpoint.reading(out):
             run._restore(arrays, state, out)
         if done == options["epochs"]:
@@ -328,6 +335,7 @@ class Run:
         state = {
             "options": self.options,
             "classes": self.train_set.classes,
+            "images": self.images,
             "epoch": self.epoch,
             "batch_in_epoch": self.batch_in_epoch,
             "step": self.step,
@@ -369,6 +377,14 @@ def _open_data(options):
     if options["image_size"] is None:
         options["image_size"] = data.fitting_crop(options["data"])
     return data.folder(options["data"], _stored(options["image_size"]), seed=options["seed"])
+
+
+def _fingerprint(images, root):
+    """A hash of what the images are called, below the folder `root`, and of their classes."""
+    found = hashlib.sha256(images.labels.tobytes())
+    for i in range(len(images)):
+        found.update(images.name(i).removeprefix(root or "").encode("utf-8", "surrogateescape") + b"\0")
+    return found.hexdigest()
 
 
 def _stored(crop):
