@@ -277,6 +277,8 @@ def build(options, classes, devices):
 def main(arguments=None):
     """Run the command line; returns the exit code: 0, 2 after a mistake that one sentence explains, 130 after Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # names of files leave as they came; a terminal that lacks a letter shows a "?"
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding.lower() == "utf-8" else "replace")
     try:
         if arguments[:1] == ["predict"]:
             return evaluation.predict(predict_parser().parse_args(arguments[1:]), build)

@@ -1,6 +1,8 @@
 """Bad input: one clear sentence, exit code 2, no traceback, and nothing lost; and what --help says."""
 
+import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -190,6 +192,37 @@ def test_a_reader_that_goes_away_is_no_traceback(place, tmp_path):
     close = "r, w = os.pipe(); os.dup2(w, 1); os.close(r)"
     code, _, complaint = separate(close, "predict", *[place / "loose" / "a.png"] * 3, "--checkpoint", place / "done")
     assert (code, complaint) in [(141, ""), (120, "")]
+
+
+NAMES = ("chat 🐈", os.fsdecode(b"caf\xe9"))  # the second is no UTF-8: an old archive, unpacked
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """Pictures in folders whose names not every terminal can show."""
+    root = tmp_path_factory.mktemp("odd")
+    try:
+        return pictures(root / "pictures", each=4, classes=NAMES)
+    except OSError:
+        pytest.skip("this file system has only names that are text")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", NAMES), ("ascii", ("chat ?", "caf?")), ("latin-1", ("chat ?", "caf?"))]
+)
+def test_names_that_a_terminal_cannot_show_stop_nothing(odd, tmp_path, monkeypatch, encoding, shown):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    program = [sys.executable, alexnet.__file__]
+    train = ["--data", odd, *QUICK, "--epochs", "1", "--out", tmp_path / NAMES[1]]
+    done = subprocess.run([*program, *train], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / NAMES[1] / "predictions.png").exists()
+    predict = ["predict", odd / NAMES[1] / "00.png", "--checkpoint", tmp_path / NAMES[1]]
+    done = subprocess.run([*program, *predict], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    path, *rows = done.stdout.decode(encoding, "surrogateescape").splitlines()
+    assert path.endswith(f"{shown[1]}/00.png")
+    assert {row.split("%  ")[1] for row in rows} == set(shown)
 
 
 # help -----------------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def _write(figure, path):
 
 def _fit(axes, text, width, **font):
     """`text` on one line, ended with an ellipsis, after a comma if there is one, if wider than `width` pixels."""
-    text = " ".join(str(text).split())
+    text = " ".join(str(text).split()).encode("utf-8", "replace").decode()  # the name of a folder may be no text at all
     probe = axes.text(0, 0, "", parse_math=False, **font)
 
     def fits(candidate):
