@@ -11,8 +11,12 @@ computerhistory/AlexNet-Source-Code; where it differs from the text, a comment s
 
 import argparse
 import os
+import signal
 import sys
 from dataclasses import dataclass, field
+
+if __name__ == "__main__":
+    interrupts = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports below is no page of traceback
 
 import numpy as np
 
@@ -375,4 +379,5 @@ def positive(kind, least=None):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, interrupts)
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -185,6 +186,13 @@ def test_ctrl_c_while_it_starts_is_one_sentence_and_130(place, tmp_path):
     stop = "from tinynet import data; data.mean_image = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)"
     code, _, complaint = separate(stop, "--data", place / "pictures", *QUICK, "--out", tmp_path / "out")
     assert (code, complaint.strip()) == (130, "alexnet.py: interrupted; there was nothing new to save")
+
+
+def test_ctrl_c_while_it_imports_is_no_traceback(tmp_path, monkeypatch):
+    (tmp_path / "safetensors.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = subprocess.run([sys.executable, alexnet.__file__], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 def test_a_reader_that_goes_away_is_no_traceback(place, tmp_path):

@@ -65,7 +65,7 @@ def test_a_signal_ends_a_process_with_130_a_checkpoint_and_how_to_go_on(folder, 
     out = tmp_path / "with a space"
     stop = f"runs.at('step', 9, lambda: os.kill(os.getpid(), signal.{name}), setattr)"
     code, said, complaints = separate(stop, "--data", folder, *OPTIONS, "--out", out)
-    assert (code, complaints) == (130, "stopping after this step (again: at once) ...\n")
+    assert (code, complaints) == (130, "stopping as soon as all is saved (again: at once) ...\n")
     advice = re.search(r"^stopped after step 9; go on with: python alexnet.py (.*)$", said, re.M)
     assert run(*shlex.split(advice[1])) == 0
     assert_same_run(out, uninterrupted)

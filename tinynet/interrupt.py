@@ -23,7 +23,7 @@ class Interrupt:
         if self.requested or not self.patient:
             raise KeyboardInterrupt
         self.requested = True
-        tqdm.write("stopping after this step (again: at once) ...", file=sys.stderr)
+        tqdm.write("stopping as soon as all is saved (again: at once) ...", file=sys.stderr)
 
     def __exit__(self, *_):
         for number, handler in self._before.items():
