@@ -10,6 +10,7 @@ computerhistory/AlexNet-Source-Code; where it differs from the text, a comment s
 """
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -237,7 +238,7 @@ class Recipe:
         for name in (*SIZES, "fc8"):
             weights = [p for full, p in named if full.endswith(f"{name}.weight")]
             groups.append({"params": weights, "weight_decay": self.decay.get(name, self.weight_decay)})
-        return tn.optim.SGD(groups, lr or self.lr, self.momentum, self.weight_decay)
+        return tn.optim.SGD(groups, self.lr if lr is None else lr, self.momentum, self.weight_decay)
 
 
 RECIPES = {
@@ -370,7 +371,9 @@ def positive(kind, least=None):
 
     def parse(text):
         number = kind(text)
-        if not (number > 0 if least is None else number >= least) or number == float("inf"):
+        if not math.isfinite(number):
+            raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+        if not (number > 0 if least is None else number >= least):
             raise argparse.ArgumentTypeError(f"{text} is not {'above 0' if least is None else f'{least} or more'}")
         return number
 

@@ -6,7 +6,6 @@ network; it knows nothing about AlexNet.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
@@ -50,6 +49,9 @@ def train(args, build):
     Raises TinynetError, before anything is computed where that is possible, for what a user can mend.
     """
     given = {name: value for name, value in vars(args).items() if value is not None}
+    for name in ("data", "out", "resume"):
+        if given.get(name) == "":
+            raise UsageError(f"--{name} is empty; give a folder, or leave it out")
     places = devices(given.get("device", "cpu"))
     use_threads(given.get("threads"))
     # To decode one photograph takes a thread a millisecond or more, and on CUDA the CPU has little else to do.
@@ -87,7 +89,7 @@ class Run:
     def __init__(self, options, out, train_set, val_set, build, places, workers):
         self.options, self.out, self.places, self.device = options, Path(out), places, places[0]
         self.train_set, self.val_set, self.workers = train_set, val_set, workers
-        self.images = [_fingerprint(images, options["data"]) for images in (train_set, val_set)]
+        self.images = [data.fingerprint(images, options["data"]) for images in (train_set, val_set)]
         with out_of_memory.explained(places, out_of_memory.BUILDING):
             self.model, self.recipe = build(options, len(train_set.classes), places)
             self.optimizer = self.recipe.optimizer(self.model, options["lr"])
@@ -107,7 +109,7 @@ class Run:
         if options["seed"] < 0:
             raise UsageError(f"--seed {options['seed']} is below 0; give 0 or more")
         train_set, val_set = _open_data(options)
-        out = Path(given.get("out") or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
+        out = Path(given.get("out", datetime.now().strftime("runs/%Y-%m-%d-%H%M%S")))
         return cls(options, out, train_set, val_set, build, places, workers)
 
     def begin(self):
@@ -132,6 +134,8 @@ class Run:
             options = {name: state["options"][name] for name in OPTIONS}
             classes, done = state["classes"], state["epoch"]
         kept = {"out": str(out), **options}
+        if "out" in given and os.path.realpath(given["out"]) == os.path.realpath(out):
+            kept["out"] = given["out"]  # the same folder, called otherwise
         for name, value in given.items():
             if name in kept and name not in MAY_CHANGE and value != kept[name]:
                 flag = name.replace("_", "-")
@@ -369,22 +373,12 @@ class Run:
 
 def _open_data(options):
     """(training set, validation set); settles options["image_size"] if it is open."""
-    if options["data"] == "":
-        raise UsageError("--data is empty; give a folder that has one sub-folder of images per class")
     if options["data"] is None:
         return data.synthetic(size=_stored(options["image_size"]), seed=options["seed"])
     options["data"] = os.path.abspath(options["data"])
     if options["image_size"] is None:
         options["image_size"] = data.fitting_crop(options["data"])
     return data.folder(options["data"], _stored(options["image_size"]), seed=options["seed"])
-
-
-def _fingerprint(images, root):
-    """A hash of what the images are called, below the folder `root`, and of their classes."""
-    found = hashlib.sha256(images.labels.tobytes())
-    for i in range(len(images)):
-        found.update(images.name(i).removeprefix(root or "").encode("utf-8", "surrogateescape") + b"\0")
-    return found.hexdigest()
 
 
 def _stored(crop):
