@@ -10,9 +10,14 @@ computerhistory/AlexNet-Source-Code; where it differs from the text, a comment s
 """
 
 import argparse
+import math
 import os
+import signal
 import sys
 from dataclasses import dataclass, field
+
+if __name__ == "__main__":
+    interrupts = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports below is no page of traceback
 
 import numpy as np
 
@@ -233,7 +238,7 @@ class Recipe:
         for name in (*SIZES, "fc8"):
             weights = [p for full, p in named if full.endswith(f"{name}.weight")]
             groups.append({"params": weights, "weight_decay": self.decay.get(name, self.weight_decay)})
-        return tn.optim.SGD(groups, lr or self.lr, self.momentum, self.weight_decay)
+        return tn.optim.SGD(groups, self.lr if lr is None else lr, self.momentum, self.weight_decay)
 
 
 RECIPES = {
@@ -277,6 +282,8 @@ def build(options, classes, devices):
 def main(arguments=None):
     """Run the command line; returns the exit code: 0, 2 after a mistake that one sentence explains, 130 after Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # names of files leave as they came; a terminal that lacks a letter shows a "?"
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding.lower() == "utf-8" else "replace")
     try:
         if arguments[:1] == ["predict"]:
             return evaluation.predict(predict_parser().parse_args(arguments[1:]), build)
@@ -294,7 +301,7 @@ def main(arguments=None):
         print(f"alexnet.py: the memory is full ({error}): lower --width, --batch or --image-size", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nalexnet.py: interrupted before there was anything to save", file=sys.stderr)
+        print("\nalexnet.py: interrupted; there was nothing new to save", file=sys.stderr)
         return 130
 
 
@@ -364,7 +371,9 @@ def positive(kind, least=None):
 
     def parse(text):
         number = kind(text)
-        if not (number > 0 if least is None else number >= least) or number == float("inf"):
+        if not math.isfinite(number):
+            raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+        if not (number > 0 if least is None else number >= least):
             raise argparse.ArgumentTypeError(f"{text} is not {'above 0' if least is None else f'{least} or more'}")
         return number
 
@@ -373,4 +382,5 @@ def positive(kind, least=None):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, interrupts)
     sys.exit(main())

@@ -85,7 +85,7 @@ def test_biases_learn_as_the_recipe_says(recipe, bias_scale, bias_decay, bias_sc
         assert_close(p.numpy() - before[name], -lr * (0.25 + decay * before[name]), 1e-9, name)
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, 0.01), (0.3, 0.3)])
+@pytest.mark.parametrize(("given", "expected"), [(None, 0.01), (0.3, 0.3), (0.0, 0.0)])
 def test_the_learning_rate_is_the_recipes_unless_one_is_given(given, expected):
     assert alexnet.RECIPES["modern"].optimizer(AlexNet(**TINY), given).lr == expected
 

@@ -64,6 +64,51 @@ def test_a_failure_leaves_the_old_checkpoint_and_no_litter(tmp_path, monkeypatch
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
+@pytest.fixture
+def disk(monkeypatch):
+    """What is brought to the disk and what is renamed, in this order: numbers of files and folders, names."""
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def synced(file):
+        events.append(os.fstat(file).st_ino)
+        fsync(file)
+
+    def replaced(old, new):
+        events.append(os.path.basename(new))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    return events
+
+
+def test_a_power_cut_finds_a_whole_checkpoint_because_its_bytes_are_on_the_disk_before_its_name(tmp_path, disk):
+    checkpoint.save(tmp_path / "x", ARRAYS, STATE)
+    assert disk == [(tmp_path / "x").stat().st_ino, "x", tmp_path.stat().st_ino]
+
+
+def test_a_power_cut_finds_the_log_that_belongs_to_the_checkpoint(tmp_path, monkeypatch, disk):
+    undrawn(monkeypatch.setattr)
+    out = tmp_path / "out"
+    assert run("--data", pictures(tmp_path / "pictures", each=4), *QUICK, "--epochs", 1, "--out", out) == 0
+    name, log = checkpoint.NAME, (out / "log.jsonl").stat().st_ino
+    assert disk.count(name) == 3  # before the first step, after the epoch, at the end
+    assert [e for e in disk if e in (log, name)] == [name, log, name, log, name]
+
+
+def test_where_folders_cannot_be_synced_a_checkpoint_is_written_all_the_same(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def files_only(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(22, "Invalid argument")
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    checkpoint.save(tmp_path / "x", ARRAYS, STATE)
+    assert checkpoint.load(tmp_path / "x")[1] == STATE
+
+
 def test_a_folder_that_does_not_exist_cannot_be_written_to(tmp_path):
     with pytest.raises(tn.CheckpointError, match="could not be written"):
         checkpoint.save(tmp_path / "nowhere" / "x", ARRAYS, STATE)

@@ -1,6 +1,9 @@
 """Bad input: one clear sentence, exit code 2, no traceback, and nothing lost; and what --help says."""
 
+import os
 import re
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -55,7 +58,9 @@ MISTAKES = {
     "--data loose": r"loose has 1 images lying directly in it, one sub-folder per class was expected",
     "--data file": r"file is a file, a folder .* was expected",
     "--data pictures.tar": r"unpack it first \(tar -xf pictures.tar\)",
-    "--data=": r"--data is empty",
+    "--data=": r"--data is empty; give a folder",
+    "--out=": r"--out is empty; give a folder",
+    "--resume=": r"--resume is empty; give a folder",
     f"{TRAIN} --data broken --out new": r"\d+ of the \d+ images looked at in .*broken cannot be decoded, for instance .*png",
     # the device
     "--device tpu": r"unknown device 'tpu'",
@@ -74,8 +79,8 @@ MISTAKES = {
     "--image-size 64.5": r"argument --image-size: invalid int value: '64.5'",
     "--image-size -64": r"--image-size: -64 is not above 0",
     "--width 0": r"argument --width: 0 is not above 0",
-    "--width nan": r"--width: nan is not above 0",
-    "--width inf": r"--width: inf is not above 0",
+    "--width nan": r"--width: nan is not a finite number",
+    "--width inf": r"--width: inf is not a finite number",
     "--width wide": r"--width: invalid float value: 'wide'",
     f"{TRAIN} --width 1e300": r"width <= 100, got .*1e\+300",
     f"{TRAIN} --image-size 10000000": r"(?i)unable to allocate|memory",
@@ -83,7 +88,8 @@ MISTAKES = {
     "--batch -8": r"--batch: -8 is not above 0",
     "--epochs 0": r"--epochs: 0 is not above 0",
     "--lr -0.1": r"--lr: -0.1 is not above 0",
-    "--lr nan": r"--lr: nan is not above 0",
+    "--lr nan": r"--lr: nan is not a finite number",
+    "--lr inf": r"--lr: inf is not a finite number",
     "--workers -1": r"--workers: -1 is not 0 or more",
     "--seed -1": r"--seed -1 is below 0; give 0 or more",
     "--seed one": r"--seed: invalid int value: 'one'",
@@ -165,16 +171,15 @@ def test_memory_that_is_full_outside_of_the_network_is_one_sentence(place, tmp_p
     )
 
 
-@pytest.mark.parametrize("name", ["log.jsonl", "checkpoint.safetensors"])
-def test_a_run_with_a_file_missing_can_neither_be_overwritten_nor_resumed(place, tmp_path, monkeypatch, capsys, name):
+def test_a_run_without_its_checkpoint_can_neither_be_overwritten_nor_resumed(place, tmp_path, monkeypatch, capsys):
     undrawn(monkeypatch.setattr)
     start = ("--data", place / "pictures", *QUICK, "--epochs", 1, "--out", tmp_path)
     assert run(*start) == 0
-    (tmp_path / name).unlink()
+    (tmp_path / "checkpoint.safetensors").unlink()
     before = contents(tmp_path)
     capsys.readouterr()
     assert run("--resume", tmp_path) == 2
-    assert name in sentence(capsys)
+    assert "checkpoint.safetensors" in sentence(capsys)
     assert run(*start) == 2
     assert str(tmp_path) in sentence(capsys)
     assert contents(tmp_path) == before
@@ -183,7 +188,14 @@ def test_a_run_with_a_file_missing_can_neither_be_overwritten_nor_resumed(place,
 def test_ctrl_c_while_it_starts_is_one_sentence_and_130(place, tmp_path):
     stop = "from tinynet import data; data.mean_image = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)"
     code, _, complaint = separate(stop, "--data", place / "pictures", *QUICK, "--out", tmp_path / "out")
-    assert (code, complaint.strip()) == (130, "alexnet.py: interrupted before there was anything to save")
+    assert (code, complaint.strip()) == (130, "alexnet.py: interrupted; there was nothing new to save")
+
+
+def test_ctrl_c_while_it_imports_is_no_traceback(tmp_path, monkeypatch):
+    (tmp_path / "safetensors.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = subprocess.run([sys.executable, alexnet.__file__], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 def test_a_reader_that_goes_away_is_no_traceback(place, tmp_path):
@@ -191,6 +203,37 @@ def test_a_reader_that_goes_away_is_no_traceback(place, tmp_path):
     close = "r, w = os.pipe(); os.dup2(w, 1); os.close(r)"
     code, _, complaint = separate(close, "predict", *[place / "loose" / "a.png"] * 3, "--checkpoint", place / "done")
     assert (code, complaint) in [(141, ""), (120, "")]
+
+
+NAMES = ("chat 🐈", os.fsdecode(b"caf\xe9"))  # the second is no UTF-8: an old archive, unpacked
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """Pictures in folders whose names not every terminal can show."""
+    root = tmp_path_factory.mktemp("odd")
+    try:
+        return pictures(root / "pictures", each=4, classes=NAMES)
+    except OSError:
+        pytest.skip("this file system has only names that are text")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", NAMES), ("ascii", ("chat ?", "caf?")), ("latin-1", ("chat ?", "caf?"))]
+)
+def test_names_that_a_terminal_cannot_show_stop_nothing(odd, tmp_path, monkeypatch, encoding, shown):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    program = [sys.executable, alexnet.__file__]
+    train = ["--data", odd, *QUICK, "--epochs", "1", "--out", tmp_path / NAMES[1]]
+    done = subprocess.run([*program, *train], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / NAMES[1] / "predictions.png").exists()
+    predict = ["predict", odd / NAMES[1] / "00.png", "--checkpoint", tmp_path / NAMES[1]]
+    done = subprocess.run([*program, *predict], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    path, *rows = done.stdout.decode(encoding, "surrogateescape").splitlines()
+    assert path.endswith(f"{shown[1]}/00.png")
+    assert {row.split("%  ")[1] for row in rows} == set(shown)
 
 
 # help -----------------------------------------------------------------------------------------------------------------

@@ -107,6 +107,39 @@ def test_nested_folders_count_and_hidden_or_foreign_files_do_not(tmp_path):
     assert found == ["a/2.JpEg", "a/x/y/1.PNG", "b/2.JpEg", "b/x/y/1.PNG"]
 
 
+def test_files_of_other_kinds_are_not_left_out_silently(tmp_path):
+    for kind in ("a", "b"):
+        for name in ("1.png", "2.png"):
+            save(tmp_path / "train" / kind / name)
+            save(tmp_path / "val" / kind / name)
+        (tmp_path / "train" / kind / "3.HEIC").write_bytes(b"an image that Pillow cannot read")
+    for name in ("4.heic", "5.txt", ".DS_Store"):
+        (tmp_path / "val" / "a" / name).write_bytes(b"")
+    train, val = folder(tmp_path, size=8)
+    assert train.source.endswith("shorter side resized to 8; 4 other files (.heic, .txt) left out")
+    assert "left out" not in val.source
+    (tmp_path / "train" / "c").mkdir()
+    for i, name in enumerate(["a.x", "a.x", "a.y", "b.y", "a.z", "readme"]):
+        (tmp_path / "train" / "c" / f"{i}{name}").write_bytes(b"")
+    assert folder(tmp_path, size=8)[0].source.endswith("; 10 other files (.heic, .x, .y, ...) left out")
+
+
+def test_a_second_class_without_an_image_that_can_be_read_is_told(tmp_path):
+    save(tmp_path / "cat" / "1.png")
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "1.heic").write_bytes(b"")
+    assert "only one class, 'cat', and at least two are needed, not counting 1 other file (.heic)" in message(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".jfif", ".jpe"])
+def test_a_jpeg_by_another_name_is_an_image(tmp_path, ending):
+    for kind in ("a", "b"):
+        for i in range(2):
+            save(tmp_path / kind / f"{i}.jpg").rename(tmp_path / kind / f"{i}{ending}")
+    train, val = folder(tmp_path, size=8)
+    assert len(train) == len(val) == 2 and train.image(0).shape == (3, 8, 8)
+
+
 def test_links_are_followed_but_not_round_in_circles(tmp_path):
     for kind in ("a", "b"):
         save(tmp_path / kind / "1.png")

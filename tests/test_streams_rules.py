@@ -118,8 +118,7 @@ def everything(sims):
 
     class Validation:
         def centre(self):
-            x, labels = batch(9)
-            yield x, labels, np.arange(3)
+            yield batch(9)
 
     score = evaluation.evaluate(model, Validation(), a)
     images = np.zeros((1, 3, 64, 64), np.uint8)

@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file with everything that a run needs to go on exactly where it stopped.
 
 Arrays are `model.<name>`, `velocity.<name>` and what the run adds; all else is JSON in the header. A checkpoint is
-written to a temporary file and renamed, so that there is a whole one at every moment.
+written to a temporary file, which is renamed once it is on the disk: there is a whole one at every moment, also after
+a power cut.
 """
 
 import contextlib
@@ -19,21 +20,37 @@ FORMAT = "tinynet-1"
 NAME = "checkpoint.safetensors"
 
 
+@contextlib.contextmanager
+def replacing(path):
+    """Gives a temporary file to write, which then takes the place of `path` in one go, whenever the power fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())  # else the disk may have the new name before it has the bytes
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # where folders cannot be opened, as on Windows, or have no fsync
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
 def save(path, arrays, state):
     """Write arrays (name -> NumPy array) and `state` (JSON-able) to `path`, replacing what was there in one go."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        save_file(arrays, temporary, {"format": FORMAT, "state": json.dumps(state)})
-        temporary.chmod(mode)  # safetensors makes files that nobody but their owner may read
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+            temporary.touch()
+            mode = temporary.stat().st_mode
+            save_file(arrays, temporary, {"format": FORMAT, "state": json.dumps(state)})
+            temporary.chmod(mode)  # safetensors makes files that nobody but their owner may read
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} could not be written ({error}); free some space or choose another --out") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path):

@@ -73,7 +73,7 @@ def _write(figure, path):
 
 def _fit(axes, text, width, **font):
     """`text` on one line, ended with an ellipsis, after a comma if there is one, if wider than `width` pixels."""
-    text = " ".join(str(text).split())
+    text = " ".join(str(text).split()).encode("utf-8", "replace").decode()  # the name of a folder may be no text at all
     probe = axes.text(0, 0, "", parse_math=False, **font)
 
     def fits(candidate):
@@ -269,12 +269,11 @@ def _thin(x, y, bins=600):
     return np.repeat(x[first], 2), np.stack([np.fmin.reduceat(y, first), np.fmax.reduceat(y, first)], 1).ravel()
 
 
-def kernels(towers, path, title=None):
+def kernels(towers, path):
     """Draw the first layer's kernels as colour pictures, one block of rows a tower, as in the paper's Fig. 3.
 
     towers: list of arrays (K, 3, h, w), real; K may differ from tower to tower, 3 is red, green, blue.
     path:   where the PNG goes (str or Path); returned as Path.
-    title:  a line above it all, or None.
 
     Each kernel is scaled by its own largest magnitude, so that 0 is mid grey and the full range is used; a weight that
     is NaN or infinite is drawn grey and counted in the tower's label. Raises ValueError for other shapes.
@@ -293,11 +292,9 @@ def kernels(towers, path, title=None):
 
     with _style():
         page = max(blocks[0].shape[1] + 2 * margin, 460)
-        top = margin - 8 + (44 if title else 0)
+        top = margin - 8
         total = top + sum(head + block.shape[0] for block in blocks) + between * (len(blocks) - 1) + margin
         figure, axes = _page(page, total)
-        font = {"fontsize": 10, "fontweight": "bold"}
-        axes.text(margin, margin + 16, _fit(axes, title or "", page - 2 * margin, **font), parse_math=False, **font)
         for index, (tower, block) in enumerate(zip(towers, blocks, strict=True)):
             label = f"Tower {index + 1}: " if len(towers) > 1 else ""
             label += f"{len(tower)} kernel{'s' * (len(tower) > 1)} {width}x{height}x3"

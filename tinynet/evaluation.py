@@ -49,7 +49,7 @@ def evaluate(model, batches, device, stop=lambda: False):
     score = Score()
     model.eval()
     with no_grad():
-        for x, labels, _ in batches.centre():
+        for x, labels in batches.centre():
             if stop():
                 return None
             with device:

@@ -8,7 +8,6 @@ network; it knows nothing about AlexNet.
 import contextlib
 import json
 import os
-import shlex
 import sys
 import time
 import warnings
@@ -21,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tinynet import checkpoint, data, draw, draw_timeline, out_of_memory
+from tinynet import checkpoint, data, draw, draw_timeline, out_of_memory, run_folder
 from tinynet.devices import devices
-from tinynet.errors import CheckpointError, DataError, TinynetError, UsageError
+from tinynet.errors import DataError, TinynetError, UsageError
 from tinynet.evaluation import Score, evaluate, probabilities
 from tinynet.interrupt import Interrupt
 from tinynet.kernels.parallel import threads, use_threads
@@ -39,7 +38,6 @@ MAY_CHANGE = ("data", "epochs")  # on --resume
 WARM_UP = 3  # steps before the one that --timeline draws: kernels are compiled, memory is in the pools
 SAVE_EVERY = 600  # seconds between checkpoints inside an epoch
 DRAW_EVERY = 60  # seconds between pictures
-PICTURES = ("curves.png", "kernels.png", "predictions.png")
 
 say = partial(print, flush=True)  # a log file that somebody watches must not lag behind
 
@@ -51,6 +49,9 @@ def train(args, build):
     Raises TinynetError, before anything is computed where that is possible, for what a user can mend.
     """
     given = {name: value for name, value in vars(args).items() if value is not None}
+    for name in ("data", "out", "resume"):
+        if given.get(name) == "":
+            raise UsageError(f"--{name} is empty; give a folder, or leave it out")
     places = devices(given.get("device", "cpu"))
     use_threads(given.get("threads"))
     # To decode one photograph takes a thread a millisecond or more, and on CUDA the CPU has little else to do.
@@ -59,17 +60,23 @@ def train(args, build):
         place.configure(given.get("tf32"), given.get("workspace"))
     if "timeline" in given:
         draw_timeline.claim(given["timeline"])
-    make = Run.resume if "resume" in given else Run.start
-    run = make(given, build, places, workers)
-    run.timeline = given.get("timeline")
-    try:
+    with Interrupt() as interrupt:
+        run = (Run.resume if "resume" in given else Run.start)(given, build, places, workers)
+        run.timeline = given.get("timeline")
         advice = out_of_memory.training(run.model, run.options["batch"])
-        with Interrupt() as interrupt, out_of_memory.explained(places, advice):
-            done = run.fit(interrupt)
-            run.finish(done)
-    except KeyboardInterrupt:
-        say(f"\nstopped at once; go on from the last checkpoint with: {run.how_to_resume()}", file=sys.stderr)
-        return 130
+        try:
+            if "resume" not in given:
+                run.begin()
+            interrupt.patient = True
+            with out_of_memory.explained(places, advice):
+                done = run.fit(interrupt)
+                run.finish(done)
+        except KeyboardInterrupt:
+            if not run_folder.begun(run.out):
+                raise
+            go_on = run_folder.how_to_resume(run.out)
+            say(f"\nstopped at once; go on from the last checkpoint with: {go_on}", file=sys.stderr)
+            return 130
     return 0 if done else 130
 
 
@@ -77,10 +84,12 @@ class Run:
     """A training run: its options, its data and network, and where it stands."""
 
     timeline = None  # the file for a picture of one step
+    log = None  # the open log
 
     def __init__(self, options, out, train_set, val_set, build, places, workers):
         self.options, self.out, self.places, self.device = options, Path(out), places, places[0]
         self.train_set, self.val_set, self.workers = train_set, val_set, workers
+        self.images = [data.fingerprint(images, options["data"]) for images in (train_set, val_set)]
         with out_of_memory.explained(places, out_of_memory.BUILDING):
             self.model, self.recipe = build(options, len(train_set.classes), places)
             self.optimizer = self.recipe.optimizer(self.model, options["lr"])
@@ -100,22 +109,21 @@ class Run:
         if options["seed"] < 0:
             raise UsageError(f"--seed {options['seed']} is below 0; give 0 or more")
         train_set, val_set = _open_data(options)
-        out = Path(given.get("out") or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
-        run = cls(options, out, train_set, val_set, build, places, workers)
-        _claim(out)
-        try:
-            bar = {"desc": "mean image", "unit": "image", "leave": False, "disable": None}
-            run.mean = data.mean_image(train_set, seed=options["seed"], progress=lambda items: tqdm(items, **bar))
-            if run.recipe.colour:
-                run.colour = data.pca(train_set, seed=options["seed"])
-            run.save()  # from here on, a run that is killed at any moment can be resumed
-        except BaseException:
-            (out / "log.jsonl").unlink(missing_ok=True)
-            raise
-        run.announce(f"training on {train_set.source}; validating on {len(val_set):,} images")
-        if options["data"] is None:
-            say("to train on your own pictures: python alexnet.py --data DIR  (one sub-folder a class)")
-        return run
+        out = Path(given.get("out", datetime.now().strftime("runs/%Y-%m-%d-%H%M%S")))
+        return cls(options, out, train_set, val_set, build, places, workers)
+
+    def begin(self):
+        """What comes before the first step of a new run: its folder, the mean image, the first checkpoint."""
+        seed, bar = self.options["seed"], {"desc": "mean image", "unit": "image", "leave": False, "disable": None}
+        with run_folder.claimed(self.out):
+            data.look_at(self.val_set)
+            self.mean = data.mean_image(self.train_set, seed=seed, progress=lambda items: tqdm(items, **bar))
+            if self.recipe.colour:
+                self.colour = data.pca(self.train_set, seed=seed)
+            self.save()  # from here on, a run that is killed at any moment can be resumed
+        self.announce(f"training on {self.train_set.source}; validating on {len(self.val_set):,} images")
+        if self.options["data"] is None:
+            say(f"to train on your own pictures: {run_folder.command()} --data DIR  (one sub-folder a class)")
 
     @classmethod
     def resume(cls, given, build, places, workers):
@@ -126,6 +134,8 @@ class Run:
             options = {name: state["options"][name] for name in OPTIONS}
             classes, done = state["classes"], state["epoch"]
         kept = {"out": str(out), **options}
+        if "out" in given and os.path.realpath(given["out"]) == os.path.realpath(out):
+            kept["out"] = given["out"]  # the same folder, called otherwise
         for name, value in given.items():
             if name in kept and name not in MAY_CHANGE and value != kept[name]:
                 flag = name.replace("_", "-")
@@ -137,6 +147,11 @@ class Run:
         if train_set.classes != classes:
             raise DataError(f"{train_set.source} has other classes than the run in {out}; give the folder it began with")
         run = cls(options, out, train_set, val_set, build, places, workers)
+        if state.get("images", run.images) != run.images:  # older checkpoints do not tell
+            raise DataError(
+                f"{train_set.source.split(': ')[0]} has other images than when the run in {out} began: files were added, "
+                f"removed, renamed or moved to another class; put them back, or start a new run"
+            )
         with checkpoint.reading(out):
             run._restore(arrays, state, out)
         if done == options["epochs"]:
@@ -162,7 +177,7 @@ class Run:
         how = dict(crop=crop, mean=self.mean, scale=scale, seed=seed, workers=self.workers)
         train = data.Batches(self.train_set, self.options["batch"], colour=self.colour, stage=self.device.stage, **how)
         val = data.Batches(self.val_set, self.options["batch"], **how)
-        with open(self.out / "log.jsonl", "a", encoding="utf-8") as log, warnings.catch_warnings():
+        with open(self.out / run_folder.LOG, "a", encoding="utf-8") as log, warnings.catch_warnings(), self._kept():
             # NumPy's remarks about a loss that explodes come before ours, and say less.
             warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
             self.log = log
@@ -175,8 +190,17 @@ class Run:
                 if score is None:
                     break
                 self._end_epoch(score, time.monotonic() - began)
-        self.save()
+            self.save()
         return self.epoch >= self.options["epochs"]
+
+    @contextlib.contextmanager
+    def _kept(self):
+        """What was trained inside is saved when too many images turn out to be broken, in the validation for instance."""
+        try:
+            yield
+        except DataError as error:
+            self.save()
+            raise DataError(f"{error}; then go on with: {run_folder.how_to_resume(self.out)}") from error
 
     def _train_epoch(self, batches, interrupt):
         self.model.train()
@@ -243,14 +267,15 @@ class Run:
         (loss, error, top5), (val_loss, val_error, val_top5) = self.score.means(), score.means()
         self._log("epoch", train_loss=loss, train_error=error, train_top5_error=top5, val_loss=val_loss,
                   val_error=val_error, val_top5_error=val_top5, lr=self.optimizer.lr, seconds=round(seconds, 2))  # fmt: skip
+        self.epoch, self.batch_in_epoch, self.score = self.epoch + 1, 0, Score()
+        stalled = self.schedule.step(val_error)
+        self.save()  # before anything is said, because nobody may be listening any more: `| head`
         say(
-            f"epoch {self.epoch + 1:3}/{self.options['epochs']}  loss {loss:.3f}  training top-1 {1 - error:6.1%}  |  "
+            f"epoch {self.epoch:3}/{self.options['epochs']}  loss {loss:.3f}  training top-1 {1 - error:6.1%}  |  "
             f"validation top-1 {1 - val_error:6.1%}  top-5 {1 - val_top5:6.1%}  |  {seconds:.0f} s"
         )
-        self.epoch, self.batch_in_epoch, self.score = self.epoch + 1, 0, Score()
-        if self.schedule.step(val_error):
+        if stalled:
             say(f"validation error has stalled: learning rate is now {self.optimizer.lr:g}")
-        self.save()
         if time.monotonic() - self.drawn > DRAW_EVERY:
             self.draw()
 
@@ -269,13 +294,13 @@ class Run:
         """Draw the pictures and say what there is."""
         self.draw()
         self._name_broken()
-        epochs = [r for r in _read_log(self.out / "log.jsonl") if r["kind"] == "epoch"]
+        epochs = [r for r in run_folder.read_log(self.out) if r["kind"] == "epoch"]
         if done and epochs:
             last = epochs[-1]
             minutes, seconds = divmod(round(sum(r["seconds"] for r in epochs)), 60)
             say(
                 f"done: validation top-1 {1 - last['val_error']:.1%}, top-5 {1 - last['val_top5_error']:.1%} on "
-                f"{len(self.val_set):,} images, after {_count(len(epochs), 'epoch')} in {minutes} min {seconds} s"
+                f"{len(self.val_set):,} images, after {_count(self.epoch, 'epoch')} in {minutes} min {seconds} s"
             )
         if self.timeline is not None:
             missing = f"no timeline: the run had fewer than {WARM_UP + 1} steps"
@@ -284,15 +309,11 @@ class Run:
             say(f"skipped {_count(len(self.named_broken), 'broken image')}")
         say(f"in {self.out}: {', '.join(sorted(p.name for p in self.out.iterdir() if not p.name.startswith('.')))}")
         if not done:
-            say(f"stopped after step {self.step}; go on with: {self.how_to_resume()}")
-
-    def how_to_resume(self):
-        """The command that goes on with this run."""
-        return f"python alexnet.py --resume {shlex.quote(str(self.out))}"
+            say(f"stopped after step {self.step}; go on with: {run_folder.how_to_resume(self.out)}")
 
     def draw(self):
         """curves.png, kernels.png and predictions.png, from the state of the moment."""
-        draw.curves(_read_log(self.out / "log.jsonl"), self.out / "curves.png")
+        draw.curves(run_folder.read_log(self.out), self.out / "curves.png")
         draw.kernels(self.model.first_kernels(), self.out / "kernels.png")
         labels, chosen = self.val_set.labels, np.random.default_rng(0).permutation(len(self.val_set))
         _, first = np.unique(labels[chosen], return_index=True)  # one picture of each class, then any
@@ -318,6 +339,7 @@ class Run:
         state = {
             "options": self.options,
             "classes": self.train_set.classes,
+            "images": self.images,
             "epoch": self.epoch,
             "batch_in_epoch": self.batch_in_epoch,
             "step": self.step,
@@ -325,6 +347,8 @@ class Run:
             "schedule": self.schedule.state_dict(),
             "generators": [m.rng.bit_generator.state for m in self.model.modules() if hasattr(m, "rng")],
         }
+        if self.log is not None:
+            os.fsync(self.log.fileno())  # a checkpoint that survives a power cut has its log beside it
         checkpoint.save(self.out / checkpoint.NAME, arrays, state)
         self.saved = time.monotonic()
 
@@ -343,17 +367,12 @@ class Run:
         for rng, saved in zip(generators, state["generators"], strict=True):
             rng.bit_generator.state = saved
         # What was logged after the checkpoint will be computed, and logged, again.
-        log = self.out / "log.jsonl"
-        kept = [r for r in _read_log(log) if r["step"] <= self.step and (r["kind"] == "step" or r["epoch"] < self.epoch)]
-        temporary = log.with_suffix(".new")
-        temporary.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
-        os.replace(temporary, log)
+        step, epoch = self.step, self.epoch
+        run_folder.keep_in_log(self.out, lambda r: r["step"] <= step and (r["kind"] == "step" or r["epoch"] < epoch))
 
 
 def _open_data(options):
     """(training set, validation set); settles options["image_size"] if it is open."""
-    if options["data"] == "":
-        raise UsageError("--data is empty; give a folder that has one sub-folder of images per class")
     if options["data"] is None:
         return data.synthetic(size=_stored(options["image_size"]), seed=options["seed"])
     options["data"] = os.path.abspath(options["data"])
@@ -367,34 +386,5 @@ def _stored(crop):
     return round(crop * 256 / 224)
 
 
-def _claim(out):
-    """Make the output folder and its log; raises UsageError if something would be lost, or it cannot be written."""
-    if os.path.exists(out / checkpoint.NAME):
-        raise UsageError(f"{out} holds a run already; go on with it by --resume {out}, or choose another --out")
-    for name in ("log.jsonl", *PICTURES):
-        if os.path.exists(out / name):
-            raise UsageError(f"{out} holds {name} already; choose another --out, or remove what is there")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "log.jsonl").touch(exist_ok=False)
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written ({error.strerror}); choose another --out") from error
-
-
 def _count(n, what):
     return f"{n} {what}{'' if n == 1 else 's'}"
-
-
-def _read_log(path):
-    """The records of a log; a line that a killed run left unfinished is left out."""
-    records = []
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing; expected the log that belongs to the checkpoint beside it") from error
-    for line in lines:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records

@@ -1,7 +1,7 @@
 """Images in, arrays out: data sets, the 2012 augmentation, and batches loaded ahead; nothing here knows a Tensor."""
 
 from tinynet.data.augment import centre_crop, colour_shift, mean_image, pca, random_crops, subtract_mean, ten_crops
-from tinynet.data.dataset import Dataset, check_broken
+from tinynet.data.dataset import Dataset, check_broken, fingerprint, look_at
 from tinynet.data.decode import EXTENSIONS, image_for_network
 from tinynet.data.folder import ImageFolder, folder
 from tinynet.data.loader import Batches
@@ -18,9 +18,11 @@ __all__ = [
     "centre_crop",
     "check_broken",
     "colour_shift",
+    "fingerprint",
     "fitting_crop",
     "folder",
     "image_for_network",
+    "look_at",
     "mean_image",
     "pca",
     "random_crops",

@@ -1,5 +1,6 @@
-"""What a data set is, and when so many of its images are broken that there is no point in going on."""
+"""What a data set is, whether it is the same as before, and when too many of its images are broken to go on."""
 
+import hashlib
 from typing import Protocol
 
 import numpy as np
@@ -46,3 +47,19 @@ def check_broken(dataset: Dataset) -> None:
             f"{broken} of the {tried} images looked at in {dataset.source.split(': ')[0]} cannot be decoded, for "
             f"instance {dataset.broken[0]}; check that they were copied or unpacked completely and are images at all"
         )
+
+
+def look_at(dataset: Dataset) -> None:
+    """Raise DataError if no image can be decoded, before somebody waits for the first; looks at images until one can."""
+    for i in range(len(dataset)):
+        if dataset.image(i) is not None:
+            return
+        check_broken(dataset)
+
+
+def fingerprint(dataset: Dataset, root: str | None = None) -> str:
+    """A hash of the names of the images, below the folder ``root``, and of their labels: the same set has the same."""
+    found = hashlib.sha256(dataset.labels.tobytes())
+    for i in range(len(dataset)):
+        found.update(dataset.name(i).removeprefix(root or "").encode("utf-8", "surrogateescape") + b"\0")
+    return found.hexdigest()

@@ -1,6 +1,7 @@
 """Images of one's own: a folder with a sub-folder per class, in any of the layouts that people have."""
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -23,6 +24,7 @@ def folder(
     ImageNet's own (wnids.txt, train/<wnid>/images, val/val_annotations.txt). Without validation images, a
     ``val_fraction`` of each class is held out, drawn with ``seed``: at least one image of every class that has two.
     Names come from words.txt where there is one. Decoded images are kept, up to ``cache_bytes`` for both sets together.
+    ``source`` of the training images says which files of other kinds the class folders have.
     Raises DataError when the folder cannot be trained on.
     """
     root = Path(path)
@@ -31,10 +33,11 @@ def folder(
     if not 0 < val_fraction < 1:
         raise DataError(f"val_fraction is {val_fraction}, a number between 0 and 1 was expected: give 0.1, say")
     _check_folder(root)
-    train, val = _layout(root)
+    others: set[str] = set()
+    train, val = _layout(root, others)
     keys = sorted(train)
     if len(keys) < 2:
-        raise DataError(_one_class(root, keys[0], train[keys[0]]))
+        raise DataError(_one_class(root, keys[0], train[keys[0]], others))
     if extra := sorted(set(val) - set(keys)):
         raise DataError(
             f"{root} has validation images of {_some(extra)}, but no training images of that name: "
@@ -48,6 +51,8 @@ def folder(
         paths = [file for key in keys for file in files.get(key, ())]
         labels = np.repeat(np.arange(len(keys)), [len(files.get(key, ())) for key in keys])
         sets.append(ImageFolder(root, classes, paths, labels, size, cache))
+    if others:
+        sets[0].source += f"; {_kinds(others)} left out"
     return sets[0], sets[1]
 
 
@@ -109,8 +114,11 @@ class ImageFolder:
         return image
 
 
-def _layout(root: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """The image files of each class, for training and validation; the latter is empty where they must be held out."""
+def _layout(root: Path, others: set[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The image files of each class, for training and validation; the latter is empty where they must be held out.
+
+    Files beside them that are no images are added to ``others``, but for those that Tiny ImageNet has.
+    """
     train, annotations = root / "train", root / "val" / "val_annotations.txt"
     if annotations.is_file() and train.is_dir():
         wnids = root / "wnids.txt"
@@ -123,16 +131,16 @@ def _layout(root: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         for name in _VALIDATION:
             if not (root / name).is_dir():
                 continue
-            if val := _classes(root / name):
-                if not (files := _classes(train)):
+            if val := _classes(root / name, others):
+                if not (files := _classes(train, others)):
                     raise DataError(_no_classes(train))
                 return files, val
             # A test folder without classes is what competitions hand out; a validation folder like that is a mistake.
             if name != "test" and _images(root / name):
                 raise DataError(_no_classes(root / name))
-    files = _classes(root)
+    files = _classes(root, others)
     if "train" in files and set(files) <= {"train", *_VALIDATION}:
-        root, files = train, _classes(train)
+        root, files = train, _classes(train, others)
     if not files:
         raise DataError(_no_classes(root))
     return files, {}
@@ -182,17 +190,17 @@ def _readable(root: Path, keys: list[str]) -> list[str]:
     return [name if found.count(name) == 1 else f"{name} ({key})" for name, key in zip(found, keys, strict=True)]
 
 
-def _classes(root: Path) -> dict[str, list[str]]:
-    return {name: files for name in _folders(root) if (files := _images(root / name))}
+def _classes(root: Path, others: set[str]) -> dict[str, list[str]]:
+    return {name: files for name in _folders(root) if (files := _images(root / name, others))}
 
 
 def _folders(root: Path) -> list[str]:
     return sorted(path.name for path in _entries(root) if path.is_dir() and not path.name.startswith("."))
 
 
-def _images(root: Path) -> list[str]:
-    """The image files anywhere below a folder, sorted; hidden files and folders do not count."""
-    found, seen = [], set()
+def _images(root: Path, others: set[str] | None = None) -> list[str]:
+    """The image files anywhere below a folder, sorted, the rest goes to ``others``; what is hidden does not count."""
+    found, seen, others = [], set(), set() if others is None else others
     for here, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
         # Class folders are often links to another disk, and a link may lead back up.
         if (real := os.path.realpath(here)) in seen:
@@ -200,9 +208,11 @@ def _images(root: Path) -> list[str]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            os.path.join(here, name) for name in names if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-        ]
+        for name in names:
+            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
+                found.append(os.path.join(here, name))
+            elif not name.startswith("."):
+                others.add(os.path.join(here, name))
     return sorted(found)
 
 
@@ -244,12 +254,21 @@ def _no_classes(root: Path) -> str:
     )
 
 
-def _one_class(root: Path, key: str, files: list[str]) -> str:
+def _one_class(root: Path, key: str, files: list[str], others: set[str]) -> str:
     message = f"{root} has images of only one class, {key!r}, and at least two are needed"
     for inner in (root / key, root / "train" / key):
-        if inner.is_dir() and len(_classes(inner)) > 1:
+        if inner.is_dir() and len(_classes(inner, set())) > 1:
             return f"{message}: if the classes are one level deeper, give {inner}"
+    if others:
+        return f"{message}, not counting {_kinds(others)}: convert those that are images to .jpg or .png"
     return f"{message}: add a second sub-folder beside the one with {Path(files[0]).name}"
+
+
+def _kinds(files: set[str]) -> str:
+    """How many files of which kinds, by their endings, the most frequent first."""
+    endings = Counter(os.path.splitext(file)[1].lower() or "without an ending" for file in sorted(files)).most_common(4)
+    named = ", ".join(ending for ending, _ in endings[:3]) + ", ..." * (len(endings) > 3)
+    return f"{len(files):,} other file{'s' * (len(files) > 1)} ({named})"
 
 
 def _some(names: list[str]) -> str:

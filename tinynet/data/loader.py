@@ -74,25 +74,21 @@ class Batches:
 
         yield from self._ahead(load, range(start, len(self)))
 
-    def centre(self, limit: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """The central crops, ``(x, labels, indices)``, in the order of the data set, for validation.
+    def centre(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The central crops, ``(x, labels)``, in the order of the data set, for validation.
 
-        ``indices`` int64 (N,) says which images these are. With ``limit``, a random subset of that many images, the
-        same every time, because the first ones of a folder would all be of one class. Broken images are left out;
-        raises DataError when most are broken.
+        Broken images are left out; raises DataError when most are broken.
         """
         order = np.arange(len(self.dataset))
-        if limit is not None and limit < len(order):
-            order = np.sort(np.random.default_rng(self.seed).choice(order, limit, replace=False))
 
-        def load(b: int, stop: Event) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        def load(b: int, stop: Event) -> tuple[np.ndarray, np.ndarray] | None:
             images, indices = self._images(order[b * self.batch : (b + 1) * self.batch], stop)
             if images is None:
                 return None
             x = subtract_mean(centre_crop(images, self.crop), self.mean, self.crop, self.scale)
-            return x, self.dataset.labels[indices], indices
+            return x, self.dataset.labels[indices]
 
-        yield from self._ahead(load, range(-(-len(order) // self.batch)))
+        yield from self._ahead(load, range(len(self)))
 
     def _images(self, indices: np.ndarray, stop: Event) -> tuple[np.ndarray | None, np.ndarray]:
         images, kept = [], []
