@@ -14,6 +14,8 @@ _TOO_MANY_KINKS = 0.2
 def gradcheck(f, args, vjp=None, *, names=None, h=1e-6, rtol=1e-6, limit=400, seed=0, mistakes=()):
     """Compare the gradients of f with central differences; returns a `Report`, a list of one `Result` an argument.
 
+    The report is true only if every result is a pass, so `assert gradcheck(f, args)` means what it says.
+
     L = sum(c * f(x)) for a fixed random c;  dL/dx_i is compared with (L(x_i + h) - L(x_i - h)) / 2h.
 
     f: takes Tensors and gives a Tensor, whose tape gives the gradients; or, with `vjp`, takes and gives float64 arrays.
