@@ -1,5 +1,7 @@
 """Checks of whole networks, and of float32 and other devices against float64."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -194,6 +196,33 @@ def test_nan_in_float32_fails():
     with np.errstate(over="ignore", invalid="ignore"):
         report = tn.compare_precision(lambda x: tn.log(tn.exp(x)), [np.array([1.0, 200.0])])
     assert [r.status for r in report] == ["fail", "fail"]
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_an_infinite_exact_value_excuses_nothing(where):
+    def thrice(x):
+        return tn.exp(x) * (3.0 if x.dtype == np.float32 else 1.0)
+
+    x = np.ones(2)
+    x[where] = 1000
+    with np.errstate(over="ignore"):
+        report = tn.compare_precision(thrice, [x])
+    assert [r.status for r in report] == ["fail", "fail"]
+    for result, value in zip(report, ("inf", "-?inf"), strict=True):
+        assert re.fullmatch(rf"in float64 it is not finite: {value} at \({where},\); choose other arguments", result.reason)
+
+
+def test_a_slope_at_the_edge_of_what_is_defined_is_compared_all_the_same():
+    """Rounding x once more gives the power nan here, which must not count as infinite noise."""
+
+    def power(x, error):
+        return (x - 1.0) ** 1.5 * (1.0 + (error if x.dtype == np.float32 else 0.0))
+
+    x = np.append(np.ones(20), 2.0)
+    with np.errstate(invalid="ignore"):
+        assert tn.compare_precision(lambda x: power(x, 0.0), [x])
+        report = tn.compare_precision(lambda x: power(x, 0.1), [x])
+    assert [r.status for r in report] == ["fail", "fail"] and report[0].index == (20,)
 
 
 def test_another_device_is_compared_on_its_own_arrays():

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 _TALL, _WIDE = 8, 16  # the largest slice that is drawn
 
 
@@ -84,6 +86,12 @@ def demand(report):
     if not report:
         raise GradientError(report)
     return report
+
+
+def first_bad(array):
+    """The first entry of an array that is not finite, and where it is, as text."""
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    return f"{array[index]} at {index}"
 
 
 def draw(name, shape, index, marks):
