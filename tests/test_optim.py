@@ -88,15 +88,43 @@ def test_a_parameter_without_gradient_stays_and_keeps_its_velocity():
     assert w.grad is None and np.array_equal(w.data, before)
 
 
-@pytest.mark.parametrize("params, sentence", [
-    ([], "expected at least one parameter, got none"),
-    (iter(()), "expected at least one parameter, got none"),
-    ([{"params": [leaf([1.0])], "lr": 0.1}], "a group has the unknown key 'lr'; expected params, lr_scale"),
-    ([leaf([1.0])] * 2, "a parameter is given twice"),
+@pytest.mark.parametrize("params, error, sentence", [
+    ([], ValueError, "expected at least one parameter, got none"),
+    (iter(()), ValueError, "expected at least one parameter, got none"),
+    ([{"params": [leaf([1.0])], "lr": 0.1}], ValueError, "a group has the unknown key 'lr'; expected params, lr_scale"),
+    ([{"lr_scale": 2}], ValueError, "a group has no params; expected params, lr_scale"),
+    ([leaf([1.0])] * 2, ValueError, "a parameter is given twice"),
+    (leaf([[1.0]]), TypeError, r"expected a list of Tensors, got one Tensor; write SGD\(\[w\]\)"),
+    (tn.nn.Linear(2, 2), TypeError, r"got one Linear; write SGD\(\[w\]\), or SGD\(model.parameters\(\)\)"),
+    ([leaf([1.0]), np.ones(2)], TypeError, r"expected Tensors, got ndarray; give it model.parameters\(\)"),
+    (tn.nn.Sequential(tn.nn.Linear(2, 2)), TypeError, "expected Tensors, got Linear"),
+    ({"params": [leaf([1.0])]}, TypeError, "expected Tensors, got str"),
+    ([{"params": [leaf([1.0])]}, leaf([1.0])], TypeError, "expected Tensors, got dict"),
+    ([{"params": [leaf([1.0])]}, {"params": leaf([1.0]) * 2}], ValueError,
+     r"a Tensor of shape \(1,\) was computed from others and would never be updated"),
+    ([leaf([1.0]), tn.tensor([1.0, 2.0])], ValueError, r"a Tensor of shape \(2,\) has requires_grad=False and would never"),
 ])  # fmt: skip
-def test_parameters_that_would_be_trained_wrongly_are_refused(params, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_parameters_that_would_not_be_trained_or_wrongly_are_refused(params, error, sentence):
+    with pytest.raises(error, match=sentence):
         SGD(params)
+
+
+@pytest.mark.parametrize("how", [
+    dict(lr=-1), dict(lr=math.nan), dict(lr=math.inf), dict(momentum=-0.9), dict(weight_decay=-5e-4),
+])  # fmt: skip
+def test_numbers_that_would_train_away_from_the_goal_are_refused(how):
+    ((name, number),) = how.items()
+    with pytest.raises(ValueError, match=f"SGD: {name}={number}; expected a finite number >= 0"):
+        SGD([leaf([1.0])], **how)
+    if name != "momentum":
+        group = {"params": [leaf([1.0])], {"lr": "lr_scale"}.get(name, name): number}
+        with pytest.raises(ValueError, match=f"{number}; expected a finite number >= 0"):
+            SGD([group])
+
+
+def test_the_params_of_a_group_may_be_one_tensor_as_in_pytorch():
+    w = leaf([[1.0], [2.0]])
+    assert SGD([{"params": w}]).groups[0]["params"] == [w]
 
 
 def test_it_learns():
