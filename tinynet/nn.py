@@ -1,9 +1,10 @@
 """Modules: layers that own their parameters, and networks that own their layers.
 
-A module's parameters, buffers and sub-modules are simply its attributes, in the order in which they were set; lists of
-modules count too. There is no registry and no lazy shape: a layer says all its sizes.
+A module's parameters, buffers and sub-modules are simply its attributes, in the order in which they were set; what lies in
+their lists and dicts counts too. There is no registry and no lazy shape: a layer says all its sizes.
 """
 
+import contextvars
 import math
 
 import numpy as np
@@ -36,37 +37,67 @@ __all__ = [
 ]
 
 
+_running = contextvars.ContextVar("modules whose forward is running", default=())
+
+
 class Module:
     """Base of layers and networks: define `forward`, call the module.
 
-    Attributes that are Tensors with requires_grad are parameters, other Tensors are buffers (saved, not trained).
+    To a module belongs what its attributes are, or hold in lists, tuples and dicts, nested or not, in the order in which
+    they were set: other Modules; Tensors made with requires_grad, its parameters (trained and saved); and other Tensors,
+    its buffers (saved, not trained; a parameter that is frozen becomes one). Two kinds of Tensors do not belong to it: those
+    that were computed on the tape, and those that are no parameters and that its own `forward` puts into a new attribute,
+    alone or in a list of its own making (self.h = h, to be looked at later). Nothing is found in other objects.
+
+    Raises TypeError when a parameter or buffer is replaced by a Tensor that is none; and when it is asked for what belongs
+    to it, ValueError for a module inside itself or two Tensors of one name, TypeError for a set, which has no order.
     """
 
     training = True
+    _kept = frozenset()  # names of attributes that forward has made
 
     def forward(self, x):
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define what it computes")
 
     def __call__(self, *args):
+        outer = _running.set((*_running.get(), self))
         try:
             return self.forward(*args)
         except (MemoryError, RuntimeError) as error:
             error.module = getattr(error, "module", self)  # the innermost, for whoever wants to say where
             raise
+        finally:
+            _running.reset(outer)
 
-    def _children(self):
-        for name, value in vars(self).items():
-            for key, item in enumerate(value) if isinstance(value, (list, tuple)) else [(None, value)]:
-                if isinstance(item, (Tensor, Module)):
-                    yield (name if key is None else f"{name}.{key}"), item
+    def __setattr__(self, name, value):
+        old, kept = None if name in self._kept else vars(self).get(name), self._kept - {name}
+        if isinstance(old, Tensor) and isinstance(value, Tensor) and not _computed(old):
+            if _computed(value) or (old.requires_grad and not value.requires_grad):
+                what = "parameter" if old.requires_grad else "buffer"
+                raise TypeError(
+                    f"{type(self).__name__}: {name} is a {what} and would no longer be one; write into {name}.data, "
+                    f"or give it a Tensor made by tn.tensor{'(..., requires_grad=True)' * old.requires_grad}"
+                )
+        elif any(module is self for module in _running.get()):
+            trained = any(isinstance(part, Module) or part.requires_grad for _, part in _parts(value, name, (self,)))
+            if not trained and not any(_parts(old, name, (self,))):
+                kept |= {name}
+        if kept != self._kept:
+            vars(self)["_kept"] = kept
+        super().__setattr__(name, value)
+
+    def _items(self):
+        return [(name, value) for name, value in vars(self).items() if name not in self._kept]
 
     def named_tensors(self):
         """(name, Tensor) of all parameters and buffers, names joined by dots, in the order in which they were made."""
-        for name, item in self._children():
-            if isinstance(item, Tensor):
-                yield name, item
-            else:
-                yield from ((f"{name}.{inner}", t) for inner, t in item.named_tensors())
+        names = set()
+        for name, part in _parts(self):
+            if isinstance(part, Tensor):
+                if name in names:
+                    raise ValueError(f"{type(self).__name__}: two Tensors are called {name}; rename a key")
+                names.add(name)
+                yield name, part
 
     def named_parameters(self):
         """(name, Tensor) of all that is trained."""
@@ -78,10 +109,7 @@ class Module:
 
     def named_modules(self, prefix=""):
         """(name, Module) of this module, whose name is `prefix`, and of all modules inside it, names joined by dots."""
-        yield prefix, self
-        for name, item in self._children():
-            if isinstance(item, Module):
-                yield from item.named_modules(f"{prefix}.{name}" if prefix else name)
+        return ((name, part) for name, part in _parts(self, prefix) if isinstance(part, Module))
 
     def modules(self):
         """This module and all modules inside it."""
@@ -146,6 +174,37 @@ class Module:
         for name, t in own.items():
             with t.device:
                 t.data[...] = t.device.array(values[name])
+
+
+_HOLDERS = (Tensor, Module, list, tuple, dict, set, frozenset)
+
+
+def _computed(t):
+    return t.entry is not None and t.entry.leaf is None
+
+
+def _parts(value, name="", outside=()):
+    """(name, Tensor or Module) of what an attribute is or holds, from the outside in. outside: what it is in."""
+    if isinstance(value, Tensor):
+        if not _computed(value):
+            yield name, value
+    elif isinstance(value, (set, frozenset)):
+        if any(isinstance(item, (Tensor, Module)) for item in value):
+            raise TypeError(f"{type(outside[0]).__name__}: {name} is a set, which has no order; use a list")
+    elif isinstance(value, (Module, list, tuple, dict)):
+        if any(value is holder for holder in outside):
+            raise ValueError(
+                f"{type(outside[0]).__name__}: {name} is the {type(value).__name__} that it is inside of; "
+                "keep a weakref.ref to it instead"
+            )
+        if isinstance(value, Module):
+            yield name, value
+            items = value._items()
+        else:
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            if isinstance(item, _HOLDERS):
+                yield from _parts(item, f"{name}.{key}" if name else str(key), (*outside, value))
 
 
 def _parameter(shape, bound, rng, device, dtype):
