@@ -198,6 +198,30 @@ def test_layers_start_uniform_within_one_over_the_root_of_fan_in():
     assert double.dtype == np.float64 and np.array_equal(double.astype(np.float32), again[0]["weight"])
 
 
+@pytest.mark.parametrize("make", [
+    lambda rng: nn.Linear(5, 4, rng=rng), lambda rng: nn.Conv2d(3, 4, 3, rng=rng),
+    lambda rng: nn.Sequential(nn.Linear(5, 4, rng=np.random.default_rng(0)), nn.Dropout(rng=rng)),
+], ids=["Linear", "Conv2d", "Dropout"])  # fmt: skip
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_seed_does_what_its_generator_does(make, seed):
+    layers = [make(rng) for rng in (seed, np.random.default_rng(seed), seed + 1)]
+    shape = (1, 3, 8, 8) if isinstance(layers[0], nn.Conv2d) else (8, 5)
+    first, second, other = (layer(tn.tensor(np.ones(shape, np.float32))).numpy() for layer in layers)
+    assert np.array_equal(first, second) and not np.array_equal(first, other)
+
+
+def test_a_generator_stays_the_one_that_was_given():
+    rng = np.random.default_rng(0)
+    assert nn.Dropout(rng=rng).rng is rng
+    assert not np.array_equal(nn.Linear(3, 3, rng=rng).weight.data, nn.Linear(3, 3, rng=rng).weight.data)
+
+
+def test_groups_may_be_any_integer_type():
+    layer = nn.Conv2d(4, 4, 3, groups=np.int64(2), rng=0)
+    x = tn.tensor(normal(1, 4, 5, 5, dtype=np.float32))
+    assert np.array_equal(layer(x).data, nn.Conv2d(4, 4, 3, groups=2, rng=0)(x).data)
+
+
 def test_layers_without_bias_and_sequential_as_a_list():
     assert [n for n, _ in nn.Conv2d(2, 2, 1, bias=False).named_parameters()] == ["weight"]
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
@@ -207,6 +231,11 @@ def test_layers_without_bias_and_sequential_as_a_list():
 @pytest.mark.parametrize("call, error, sentence", [
     (lambda: nn.Module()(1), NotImplementedError, r"Module has no forward\(\)"),
     (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "3 and 4 channels cannot be cut into groups=2"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=0), ValueError, "4 and 4 channels cannot be cut into groups=0"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=-2), ValueError, "cannot be cut into groups=-2"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=2.0), ValueError, r"cannot be cut into groups=2\.0"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=True), ValueError, "cannot be cut into groups=True"),
+    (lambda: nn.Conv2d(4, 4, 3, groups="2"), ValueError, "cannot be cut into groups='2'"),
     (lambda: nn.Conv2d(3, 4, 0), ValueError, "kernel_size=0; expected an integer >= 1"),
     (lambda: nn.BatchNorm2d(3)(tn.tensor(np.ones((2, 3), np.float32))), ValueError, r"expected x \(N, C, H, W\)"),
     (lambda: nn.MaxPool2d(2, 2, 0, 1)(tn.tensor(np.ones((1, 1, 4, 4)))), ValueError, "ceil_mode=1; expected True or False"),

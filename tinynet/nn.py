@@ -6,6 +6,7 @@ their lists and dicts counts too. There is no registry and no lazy shape: a laye
 
 import contextvars
 import math
+from numbers import Integral
 
 import numpy as np
 
@@ -219,14 +220,15 @@ def _zeros(shape, device, dtype, requires_grad=False):
 class Conv2d(Module):
     """`conv2d` with its weight (out_channels, in_channels / groups, KH, KW) and bias (out_channels,).
 
-    Both start uniform in +-1/sqrt(fan_in), as in PyTorch; rng (a numpy.random.Generator) makes that repeatable.
+    Both start uniform in +-1/sqrt(fan_in), as in PyTorch; rng (a numpy.random.Generator, or a seed) makes that repeatable.
     """
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
                  *, device=None, dtype=np.float32, rng=None):  # fmt: skip
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: {in_channels} and {out_channels} channels cannot be cut into groups={groups}")
-        kernel, rng = pair("kernel_size", kernel_size, 1), rng or np.random.default_rng()
+        whole = isinstance(groups, Integral) and not isinstance(groups, bool) and groups >= 1
+        if not whole or in_channels % groups or out_channels % groups:
+            raise ValueError(f"Conv2d: {in_channels} and {out_channels} channels cannot be cut into groups={groups!r}")
+        groups, kernel, rng = int(groups), pair("kernel_size", kernel_size, 1), np.random.default_rng(rng)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         bound = 1 / math.sqrt(in_channels // groups * kernel[0] * kernel[1])
         self.weight = _parameter((out_channels, in_channels // groups, *kernel), bound, rng, device, dtype)
@@ -237,10 +239,10 @@ class Conv2d(Module):
 
 
 class Linear(Module):
-    """`linear` with its weight (out_features, in_features) and bias (out_features,), starting as in PyTorch."""
+    """`linear` with its weight (out_features, in_features) and bias (out_features,), starting as in `Conv2d`."""
 
     def __init__(self, in_features, out_features, bias=True, *, device=None, dtype=np.float32, rng=None):
-        rng, bound = rng or np.random.default_rng(), 1 / math.sqrt(in_features)
+        rng, bound = np.random.default_rng(rng), 1 / math.sqrt(in_features)
         self.weight = _parameter((out_features, in_features), bound, rng, device, dtype)
         self.bias = _parameter((out_features,), bound, rng, device, dtype) if bias else None
 
@@ -295,10 +297,13 @@ class Tanh(Module):
 
 
 class Dropout(Module):
-    """`dropout` while training, with a generator of its own, so that a run can be repeated and resumed."""
+    """`dropout` while training, with a generator of its own, so that a run can be repeated and resumed.
+
+    rng: that generator, or its seed; default an unseeded one.
+    """
 
     def __init__(self, p=0.5, *, inverted=True, rng=None):
-        self.p, self.inverted, self.rng = p, inverted, rng or np.random.default_rng()
+        self.p, self.inverted, self.rng = p, inverted, np.random.default_rng(rng)
 
     def forward(self, x):
         return dropout(x, self.p, self.training, self.rng, inverted=self.inverted)
