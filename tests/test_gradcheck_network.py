@@ -60,9 +60,9 @@ def test_a_wrong_layer_is_seen_in_the_exponents_and_in_all_parameters_before_it(
         report = tn.directional_check(loss_of(model, factor), model, seed=seed)
         status = {r.name: r.status for r in report}
         assert report.status == "fail" and min(report.slopes) < 1.2, report
-        assert status["all parameters"] == status["layers.0.weight"] == status["layers.0.bias"] == "fail", report
+        assert status["all parameters"] == status["0.weight"] == status["0.bias"] == "fail", report
         assert {r.status for r in report[3:]} == {"pass"}, report
-        assert "rel err" in str(report) and "FAIL          d loss / d layers.0.weight" in str(report)
+        assert "rel err" in str(report) and "FAIL          d loss / d 0.weight" in str(report)
 
 
 def test_one_wrong_entry_of_a_parameter_is_found():
@@ -85,7 +85,7 @@ def test_parameters_gradients_and_buffers_are_left_as_they_were():
     before = model.state_dict()
     tn.directional_check(lambda: tn.cross_entropy(model(x), LABELS), model)
     after = model.state_dict()
-    assert "layers.1.running_mean" in before and list(before) == list(after)
+    assert "1.running_mean" in before and list(before) == list(after)
     assert all(np.array_equal(before[key], after[key]) for key in before)
     assert model.parameters()[0].grad is kept and all(p.grad is None for p in model.parameters()[1:])
 
@@ -103,12 +103,12 @@ def test_a_bias_before_batch_normalisation_has_no_influence_and_is_inconclusive(
     report = tn.directional_check(lambda: tn.cross_entropy(model(x), LABELS), model)
     assert {r.name: r.status for r in report} == {
         "all parameters": "pass",
-        "layers.0.weight": "pass",
-        "layers.0.bias": "inconclusive",
-        "layers.1.weight": "pass",
-        "layers.1.bias": "pass",
-        "layers.4.weight": "pass",
-        "layers.4.bias": "pass",
+        "0.weight": "pass",
+        "0.bias": "inconclusive",
+        "1.weight": "pass",
+        "1.bias": "pass",
+        "4.weight": "pass",
+        "4.bias": "pass",
     }, report
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinynet import init
 from tinynet.devices import as_device
-from tinynet.ops.activations import relu, tanh
+from tinynet.ops.activations import relu, sigmoid, tanh
 from tinynet.ops.arithmetic import linear
 from tinynet.ops.convolution import conv2d
 from tinynet.ops.dropout import dropout
@@ -33,6 +33,7 @@ __all__ = [
     "Module",
     "ReLU",
     "Sequential",
+    "Sigmoid",
     "Tanh",
     "init",
 ]
@@ -60,10 +61,10 @@ class Module:
     def forward(self, x):
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define what it computes")
 
-    def __call__(self, *args):
+    def __call__(self, *args, **kwargs):
         outer = _running.set((*_running.get(), self))
         try:
-            return self.forward(*args)
+            return self.forward(*args, **kwargs)
         except (MemoryError, RuntimeError) as error:
             error.module = getattr(error, "module", self)  # the innermost, for whoever wants to say where
             raise
@@ -151,11 +152,12 @@ class Module:
         return {name: np.array(t.numpy()) for name, t in self.named_tensors()}
 
     def load_state_dict(self, state):
-        """Take all values from a dict as `state_dict` gives it.
+        """Take all values from a dict as `state_dict` gives it; they may be Tensors, too, of any device and dtype.
 
         Raises ValueError, before anything is changed, naming the first keys that are missing, unexpected or of another
         shape.
         """
+        state = {k: np.array(v.numpy()) if isinstance(v, Tensor) else v for k, v in state.items()}
         own = dict(self.named_tensors())
         missing, extra = [k for k in own if k not in state], [k for k in state if k not in own]
         if missing or extra:
@@ -289,6 +291,13 @@ class ReLU(Module):
         return relu(x)
 
 
+class Sigmoid(Module):
+    """`sigmoid`."""
+
+    def forward(self, x):
+        return sigmoid(x)
+
+
 class Tanh(Module):
     """`tanh`."""
 
@@ -337,10 +346,14 @@ class Flatten(Module):
 
 
 class Sequential(Module):
-    """One module after the other."""
+    """One module after the other, named 0, 1, ... as in PyTorch. An index gives one of them, a slice a Sequential."""
 
     def __init__(self, *layers):
         self.layers = list(layers)
+
+    def _items(self):
+        for name, value in super()._items():
+            yield from enumerate(value) if name == "layers" else [(name, value)]
 
     def forward(self, x):
         for layer in self.layers:
@@ -354,4 +367,4 @@ class Sequential(Module):
         return len(self.layers)
 
     def __getitem__(self, i):
-        return self.layers[i]
+        return Sequential(*self.layers[i]) if isinstance(i, slice) else self.layers[i]
