@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from tinynet.devices.device import observe
 from tinynet.tensor import Tensor
 
@@ -14,7 +16,8 @@ class SGD:
 
     The learning rate is inside the velocity. PyTorch keeps it outside (v <- momentum v + g + decay w; w <- w - lr v): the
     same as long as lr is constant; after a drop of lr, here the old, faster velocity still coasts for about 1/(1 - momentum)
-    steps, and there it is slowed at once.
+    steps, and there it is slowed at once. `step` writes into the parameters' arrays: a loss that was computed before it
+    and is played backwards after it gets wrong gradients, without a word.
 
     params: Tensors, or dicts {"params": Tensors, "lr_scale": 1.0, "weight_decay": ..., "scheduled": True} that override:
     lr_scale multiplies lr; a group that is not scheduled keeps its learning rate when `lr` changes (the 2012 code's
@@ -65,6 +68,38 @@ class SGD:
         for p in self._params():
             p.grad = None
 
+    def state_dict(self):
+        """What must be saved to go on later: numbers, and the velocities as NumPy arrays, copies.
+
+        Keys: lr, initial_lr, momentum; groups, whose params are positions in velocity; velocity, a list.
+        """
+        positions = {id(p): i for i, p in enumerate(self._params())}
+        groups = [{**group, "params": [positions[id(p)] for p in group["params"]]} for group in self.groups]
+        velocity = [np.array(p.device.numpy(self.velocity(p))) for p in self._params()]
+        return {"lr": self.lr, "initial_lr": self.initial_lr, "momentum": self.momentum, "groups": groups,
+                "velocity": velocity}  # fmt: skip
+
+    def load_state_dict(self, state):
+        """Go on from a saved state, bit for bit: velocities and all numbers become those of the state, as in PyTorch.
+
+        Raises ValueError, before anything is changed, for the state of another optimizer, or of parameters of other shapes.
+        """
+        own = self.state_dict()
+        lacks = [key for key in own if key not in state]
+        if lacks:
+            raise ValueError(f"SGD: the state lacks {', '.join(lacks)}; expected what SGD.state_dict() gives")
+        wanted, given = (
+            [[np.shape(s["velocity"][i]) for i in group["params"]] for group in s["groups"]] for s in (own, state)
+        )
+        if wanted != given:
+            raise ValueError(f"SGD: the state has groups of parameters of shapes {given}; expected {wanted}")
+        self.lr, self.initial_lr, self.momentum = state["lr"], state["initial_lr"], state["momentum"]
+        for group, saved in zip(self.groups, state["groups"], strict=True):
+            group.update({key: value for key, value in saved.items() if key != "params"})
+            for p, i in zip(group["params"], saved["params"], strict=True):
+                with p.device:
+                    self.velocity(p)[...] = p.device.array(np.asarray(state["velocity"][i], dtype=p.dtype))
+
 
 def _groups(params, defaults):
     """The groups of parameters, each with all its keys, from what the user gave."""
@@ -101,10 +136,13 @@ def _groups(params, defaults):
 
 
 class ReduceLROnPlateau:
-    """lr <- lr * factor when a number (the validation error) has not improved for `patience` calls; at most `drops` times.
+    """lr <- lr * factor when a number (the validation error) has not improved in more than `patience` calls in a row.
 
-    The paper's rule: "divide the learning rate by 10 when the validation error rate stopped improving", three times.
-    `threshold` is by how much, as a fraction of the best so far, a value must be lower to count as an improvement.
+    The paper's rule: "divide the learning rate by 10 when the validation error rate stopped improving", three times, which
+    is `drops`. `threshold` is by how much, as a fraction of the best so far, a value must be lower to be an improvement.
+
+    PyTorch's counts alike, but has `mode` before `factor`, patience=10, threshold=1e-4, and no end: by its defaults it is
+    ReduceLROnPlateau(optimizer, factor=0.1, patience=10, threshold=1e-4, drops=math.inf) here.
     """
 
     def __init__(self, optimizer, factor=0.1, patience=5, threshold=0.01, drops=3):
