@@ -23,6 +23,7 @@ import numpy as np
 
 import tinynet as tn
 from tinynet import evaluation, nn, training
+from tinynet.devices import as_device
 from tinynet.nn import init
 
 # 3  The Architecture --------------------------------------------------------------------------------------------------
@@ -39,7 +40,6 @@ class Tower(nn.Module):
     def __init__(self, half, pixels, device, lrn_alpha, dropout, rngs, dtype):
         # 3.5: 11x11 kernels on the image, then 5x5x48, 3x3x256, 3x3x192, 3x3x192; 3.4: pooling overlaps, z=3 and s=2.
         how = dict(device=device, dtype=dtype, rng=rngs[0])
-        self.device = device
         self.conv1 = nn.Conv2d(3, half["conv1"], 11, stride=4, **how)
         self.conv2 = nn.Conv2d(half["conv1"], half["conv2"], 5, padding=2, **how)
         self.conv3 = nn.Conv2d(2 * half["conv2"], half["conv3"], 3, padding=1, **how)
@@ -52,6 +52,11 @@ class Tower(nn.Module):
         # 4.2: the paper's dropout halves at test time instead of doubling while training.
         self.drop6 = nn.Dropout(dropout, inverted=False, rng=rngs[1])
         self.drop7 = nn.Dropout(dropout, inverted=False, rng=rngs[2])
+
+    @property
+    def device(self):
+        """Where its weights are, also after `to` has moved them."""
+        return self.conv1.weight.device
 
     def layer1(self, x):
         return self.pool(self.normalise(tn.relu(self.conv1(x))))
@@ -84,8 +89,9 @@ class AlexNet(nn.Module):
     (The 2012 code also normalised layer 1 before its ReLU, and layer 2 a second time, over space; the text does neither.)
 
     classes: number of logits. width: scales the number of kernels and neurons of every layer. devices: None (cpu:0), a
-    name such as "cpu:0,cpu:1", or one or two Devices. image_size: pixels a side, from 52. recipe: a name or a `Recipe`,
-    for the initial weights and alpha of the normalisation. seed: of the weights and of dropout. dtype: float32 or float64.
+    name such as "cpu:0,cpu:1", a Device, or a list of one or two of these; `to(device)` brings both towers together.
+    image_size: pixels a side, from 52. recipe: a name or a `Recipe`, for the initial weights and alpha of the
+    normalisation. seed: of the weights and of dropout. dtype: float32 or float64.
     Raises UsageError, naming the layer, when image_size is too small; DeviceError for a device that cannot be used.
     """
 
@@ -101,9 +107,10 @@ class AlexNet(nn.Module):
         seed=0,
         dtype=np.float32,
     ):
-        if isinstance(devices, str) or devices is None:
-            devices = tn.devices(devices or "cpu:0")
-        devices = [devices] if isinstance(devices, tn.Device) else list(devices)
+        devices = [devices or "cpu:0"] if devices is None or isinstance(devices, (str, tn.Device)) else list(devices)
+        if devices and all(isinstance(device, str) for device in devices):
+            devices = tn.devices(",".join(devices))  # all at once: the second "cuda:0" is another stream
+        devices = [as_device(device) for device in devices]
         if len(devices) not in (1, 2):
             raise tn.DeviceError(f"AlexNet has two towers and runs on one device or two; got {len(devices)}")
         if classes < 1 or not 0 < width <= 100:

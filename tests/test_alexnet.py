@@ -232,10 +232,19 @@ def test_state_dict_has_the_same_keys_and_values_whatever_the_devices():
     assert np.array_equal(other.eval()(x).numpy(), small().eval()(x).numpy())
 
 
-def test_devices_may_be_given_as_devices():
-    model = small(tn.devices(TWO))
+@pytest.mark.parametrize("devices", [
+    tn.devices(TWO), TWO.split(","), tuple(TWO.split(",")), [TWO], [tn.devices("cpu:0")[0], "cpu:1"],
+], ids=["Devices", "names", "tuple", "name of two", "mixed"])  # fmt: skip
+def test_devices_may_be_a_list_of_devices_or_of_names(devices):
+    model = small(devices)
     assert [tower.conv1.weight.device.name for tower in model.towers] == ["cpu:0", "cpu:1"]
     assert model.fc8.weight.device.name == "cpu:0"
+    assert model(tn.tensor(normal(1, 3, 64, 64))).shape == (1, 7)
+
+
+def test_one_device_named_twice_in_a_list_is_two_streams_as_in_a_name():
+    towers = small(["sim:0", "sim:0"]).towers
+    assert [tower.device.name for tower in towers] == ["sim:0", "sim:0 stream 2"]
 
 
 def grouped_net(ops, p, x, masks, alpha, towers=2):

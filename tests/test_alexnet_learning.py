@@ -35,6 +35,27 @@ def test_gradient_of_every_parameter_of_both_towers():
     assert all(abs(r.numeric) > 100 * r.noise for r in report[1:]), "a parameter without influence would show nothing"
 
 
+@pytest.mark.parametrize("start", ["cpu:0", "cpu:0,cpu:1"])
+@pytest.mark.parametrize("there", ["cpu:1", "sim:0"])
+def test_a_network_that_was_moved_trains_there_as_it_would_have_here(start, there):
+    (place,) = tn.devices(there)
+    x, labels, states = normal(4, 3, 56, 56), np.array([0, 1, 2, 3]), []
+    for moved in (False, True):
+        model = AlexNet(**TINY, devices=start, recipe="modern", dtype=np.float64)
+        optimizer = alexnet.RECIPES["modern"].optimizer(model)
+        for step in range(3):
+            if moved and step == 1:
+                assert model.to(there) is model and model.eval()(tn.tensor(x)).device is place
+                assert [tower.device for tower in model.train().towers] == [place, place]
+            loss = tn.cross_entropy(model(tn.tensor(x)), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert {p.device.name for p in model.parameters()} == ({there} if moved else set(start.split(",")))
+        states.append(model.state_dict())
+    assert all(np.array_equal(states[0][key], states[1][key]) for key in states[0])
+
+
 # initial values -------------------------------------------------------------------------------------------------------
 
 ONES = ("conv2", "conv4", "conv5", "fc6", "fc7")

@@ -1,5 +1,7 @@
 """Checks of whole networks, and of float32 and other devices against float64."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -58,9 +60,9 @@ def test_a_wrong_layer_is_seen_in_the_exponents_and_in_all_parameters_before_it(
         report = tn.directional_check(loss_of(model, factor), model, seed=seed)
         status = {r.name: r.status for r in report}
         assert report.status == "fail" and min(report.slopes) < 1.2, report
-        assert status["all parameters"] == status["layers.0.weight"] == status["layers.0.bias"] == "fail", report
+        assert status["all parameters"] == status["0.weight"] == status["0.bias"] == "fail", report
         assert {r.status for r in report[3:]} == {"pass"}, report
-        assert "rel err" in str(report) and "FAIL          d loss / d layers.0.weight" in str(report)
+        assert "rel err" in str(report) and "FAIL          d loss / d 0.weight" in str(report)
 
 
 def test_one_wrong_entry_of_a_parameter_is_found():
@@ -83,7 +85,7 @@ def test_parameters_gradients_and_buffers_are_left_as_they_were():
     before = model.state_dict()
     tn.directional_check(lambda: tn.cross_entropy(model(x), LABELS), model)
     after = model.state_dict()
-    assert "layers.1.running_mean" in before and list(before) == list(after)
+    assert "1.running_mean" in before and list(before) == list(after)
     assert all(np.array_equal(before[key], after[key]) for key in before)
     assert model.parameters()[0].grad is kept and all(p.grad is None for p in model.parameters()[1:])
 
@@ -101,12 +103,12 @@ def test_a_bias_before_batch_normalisation_has_no_influence_and_is_inconclusive(
     report = tn.directional_check(lambda: tn.cross_entropy(model(x), LABELS), model)
     assert {r.name: r.status for r in report} == {
         "all parameters": "pass",
-        "layers.0.weight": "pass",
-        "layers.0.bias": "inconclusive",
-        "layers.1.weight": "pass",
-        "layers.1.bias": "pass",
-        "layers.4.weight": "pass",
-        "layers.4.bias": "pass",
+        "0.weight": "pass",
+        "0.bias": "inconclusive",
+        "1.weight": "pass",
+        "1.bias": "pass",
+        "4.weight": "pass",
+        "4.bias": "pass",
     }, report
 
 
@@ -194,6 +196,33 @@ def test_nan_in_float32_fails():
     with np.errstate(over="ignore", invalid="ignore"):
         report = tn.compare_precision(lambda x: tn.log(tn.exp(x)), [np.array([1.0, 200.0])])
     assert [r.status for r in report] == ["fail", "fail"]
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_an_infinite_exact_value_excuses_nothing(where):
+    def thrice(x):
+        return tn.exp(x) * (3.0 if x.dtype == np.float32 else 1.0)
+
+    x = np.ones(2)
+    x[where] = 1000
+    with np.errstate(over="ignore"):
+        report = tn.compare_precision(thrice, [x])
+    assert [r.status for r in report] == ["fail", "fail"]
+    for result, value in zip(report, ("inf", "-?inf"), strict=True):
+        assert re.fullmatch(rf"in float64 it is not finite: {value} at \({where},\); choose other arguments", result.reason)
+
+
+def test_a_slope_at_the_edge_of_what_is_defined_is_compared_all_the_same():
+    """Rounding x once more gives the power nan here, which must not count as infinite noise."""
+
+    def power(x, error):
+        return (x - 1.0) ** 1.5 * (1.0 + (error if x.dtype == np.float32 else 0.0))
+
+    x = np.append(np.ones(20), 2.0)
+    with np.errstate(invalid="ignore"):
+        assert tn.compare_precision(lambda x: power(x, 0.0), [x])
+        report = tn.compare_precision(lambda x: power(x, 0.1), [x])
+    assert [r.status for r in report] == ["fail", "fail"] and report[0].index == (20,)
 
 
 def test_another_device_is_compared_on_its_own_arrays():

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from oracles import leaf
 
 import tinynet as tn
+from tinynet.gradcheck import Report
 from tinynet.gradcheck.cases import distinct, normal
 
 X = normal(3, 4)
@@ -103,6 +105,28 @@ def test_assert_gradients_returns_the_report_or_raises_it():
     assert error.value.results[0].status == "fail"
     with pytest.raises(AssertionError, match="INCONCLUSIVE"):
         tn.assert_gradients(lambda x: tn.softmax(x).sum(), [X])
+
+
+@pytest.mark.parametrize("status, f, vjp", [
+    ("pass", np.square, lambda dy, x: 2 * dy * x),
+    ("fail", np.square, lambda dy, x: dy * x),
+    ("inconclusive", lambda x: tn.softmax(x).sum(), None),
+])  # fmt: skip
+def test_a_report_is_true_only_if_it_is_a_pass(status, f, vjp):
+    report = tn.gradcheck(f, [X], vjp)
+    assert report.status == status and bool(report) is (status == "pass") and len(report) == 1
+
+
+def test_a_wrong_network_and_a_wrong_precision_are_false_too():
+    w = leaf(normal(3))
+    assert tn.directional_check(lambda: (w * w).sum(), [w])
+    assert not tn.directional_check(lambda: (w * w.detach()).sum(), [w]), "half of the gradient"
+    assert tn.compare_precision(tn.tanh, [X])
+    assert not tn.compare_precision(lambda x: x * (3.0 if x.dtype == np.float32 else 1.0), [X])
+
+
+def test_nothing_to_check_is_not_a_pass():
+    assert not Report([], "nothing")
 
 
 def test_a_factor_that_would_have_to_be_infinite_explains_nothing():

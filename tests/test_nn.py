@@ -75,6 +75,18 @@ def test_state_dict_is_a_copy_and_keeps_its_dtype_when_loaded():
     assert net.scale.data[0] == 1 and all(t.dtype == np.float32 for t in net.parameters())
 
 
+def test_a_state_of_tensors_is_loaded_too_whatever_their_device_and_even_from_the_network_itself():
+    source, target = Net(0).to("sim:0"), Net(1)
+    target.load_state_dict(dict(source.named_tensors()))
+    assert same(target.state_dict(), source.state_dict())
+    net = nn.Sequential(nn.Linear(2, 2, rng=0), nn.Linear(2, 2, rng=1))
+    before, own = net.state_dict(), dict(net.named_tensors())
+    net.load_state_dict({name: own[f"{1 - int(name[0])}{name[1:]}"] for name in own})  # the two layers swapped
+    assert all(np.array_equal(value, before[f"{1 - int(name[0])}{name[1:]}"]) for name, value in net.state_dict().items())
+    with pytest.raises(ValueError, match=r"0.bias has shape \(2, 2\), this network wants \(2,\)"):
+        net.load_state_dict({**own, "0.bias": own["0.weight"]})
+
+
 BAD_STATES = {
     "missing": (lambda s: s.pop("first.bias"), "the state lacks first.bias; expected the names of this network"),
     "extra": (lambda s: s.update(other=np.ones(1)), "has the unexpected other"),
@@ -176,6 +188,7 @@ def test_layers_compute_what_their_functions_do():
         (nn.LocalResponseNorm(), tn.local_response_norm(x, 5, 1e-4, 0.75, 2.0)),
         (nn.ReLU(), tn.relu(x)),
         (nn.Tanh(), tn.tanh(x)),
+        (nn.Sigmoid(), tn.sigmoid(x)),
         (nn.Flatten(), x.reshape(2, 168)),
         (nn.Dropout(0.3, rng=np.random.default_rng(5)), tn.dropout(x, 0.3, rng=np.random.default_rng(5))),
         (nn.Dropout(0.3, inverted=False).eval(), x * 0.7),
@@ -198,15 +211,86 @@ def test_layers_start_uniform_within_one_over_the_root_of_fan_in():
     assert double.dtype == np.float64 and np.array_equal(double.astype(np.float32), again[0]["weight"])
 
 
-def test_layers_without_bias_and_sequential_as_a_list():
+@pytest.mark.parametrize("make", [
+    lambda rng: nn.Linear(5, 4, rng=rng), lambda rng: nn.Conv2d(3, 4, 3, rng=rng),
+    lambda rng: nn.Sequential(nn.Linear(5, 4, rng=np.random.default_rng(0)), nn.Dropout(rng=rng)),
+], ids=["Linear", "Conv2d", "Dropout"])  # fmt: skip
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_seed_does_what_its_generator_does(make, seed):
+    layers = [make(rng) for rng in (seed, np.random.default_rng(seed), seed + 1)]
+    shape = (1, 3, 8, 8) if isinstance(layers[0], nn.Conv2d) else (8, 5)
+    first, second, other = (layer(tn.tensor(np.ones(shape, np.float32))).numpy() for layer in layers)
+    assert np.array_equal(first, second) and not np.array_equal(first, other)
+
+
+def test_a_generator_stays_the_one_that_was_given():
+    rng = np.random.default_rng(0)
+    assert nn.Dropout(rng=rng).rng is rng
+    assert not np.array_equal(nn.Linear(3, 3, rng=rng).weight.data, nn.Linear(3, 3, rng=rng).weight.data)
+
+
+def test_groups_may_be_any_integer_type():
+    layer = nn.Conv2d(4, 4, 3, groups=np.int64(2), rng=0)
+    x = tn.tensor(normal(1, 4, 5, 5, dtype=np.float32))
+    assert np.array_equal(layer(x).data, nn.Conv2d(4, 4, 3, groups=2, rng=0)(x).data)
+
+
+def test_a_layer_without_bias_has_only_its_weight():
     assert [n for n, _ in nn.Conv2d(2, 2, 1, bias=False).named_parameters()] == ["weight"]
-    net = nn.Sequential(nn.ReLU(), nn.Tanh())
-    assert len(net) == 2 and isinstance(net[1], nn.Tanh) and [type(m) for m in net] == [nn.ReLU, nn.Tanh]
+
+
+def stack(nn, **how):
+    """The same network of tinynet or PyTorch."""
+    return nn.Sequential(nn.Conv2d(3, 4, 3, **how), nn.BatchNorm2d(4), nn.Sequential(nn.Sigmoid(), nn.Flatten()),
+                         nn.Linear(16, 2, **how))  # fmt: skip
+
+
+def test_sequential_has_the_names_of_pytorch_and_takes_its_state():
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    theirs, ours, x = stack(torch.nn), stack(nn, rng=0), normal(2, 3, 4, 4, dtype=np.float32)
+    state = {name: t for name, t in theirs.state_dict().items() if not name.endswith("num_batches_tracked")}
+    assert list(ours.state_dict()) == list(state)
+    assert [name for name, _ in ours.named_modules()] == [name for name, _ in theirs.named_modules()]
+    ours.load_state_dict(state)
+    np.testing.assert_allclose(ours(tn.tensor(x)).numpy(), theirs(torch.tensor(x)).detach(), atol=1e-6)
+
+
+def test_sequential_is_indexed_sliced_and_iterated_like_a_list():
+    net = stack(nn, rng=0)
+    assert len(net) == 4 and isinstance(net[-1], nn.Linear) and list(net) == [net[0], net[1], net[2], net[3]]
+    x = tn.tensor(normal(2, 3, 4, 4, dtype=np.float32))
+    head = net[:2]
+    assert isinstance(head, nn.Sequential) and len(head) == 2 and head[0] is net[0]
+    assert np.array_equal(net.eval()(x).data, net[2:](head(x)).data) and len(net[1:1]) == 0
+
+
+def test_a_sequential_may_have_more_than_its_layers():
+    class Scaled(nn.Sequential):
+        def __init__(self):
+            self.before = leaf([1.0])
+            super().__init__(nn.Linear(2, 2))
+            self.after = leaf([1.0])
+
+    assert list(Scaled().state_dict()) == ["before", "0.weight", "0.bias", "after"]
+
+
+def test_a_module_is_called_with_names_too():
+    class Scale(nn.Module):
+        def forward(self, x, by=1.0, *, plus):
+            return x * by + plus
+
+    assert Scale()(tn.tensor([2.0]), plus=1.0, by=3.0).item() == 7.0
+    assert nn.ReLU()(x=tn.tensor([-1.0])).item() == 0.0
 
 
 @pytest.mark.parametrize("call, error, sentence", [
     (lambda: nn.Module()(1), NotImplementedError, r"Module has no forward\(\)"),
     (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "3 and 4 channels cannot be cut into groups=2"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=0), ValueError, "4 and 4 channels cannot be cut into groups=0"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=-2), ValueError, "cannot be cut into groups=-2"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=2.0), ValueError, r"cannot be cut into groups=2\.0"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=True), ValueError, "cannot be cut into groups=True"),
+    (lambda: nn.Conv2d(4, 4, 3, groups="2"), ValueError, "cannot be cut into groups='2'"),
     (lambda: nn.Conv2d(3, 4, 0), ValueError, "kernel_size=0; expected an integer >= 1"),
     (lambda: nn.BatchNorm2d(3)(tn.tensor(np.ones((2, 3), np.float32))), ValueError, r"expected x \(N, C, H, W\)"),
     (lambda: nn.MaxPool2d(2, 2, 0, 1)(tn.tensor(np.ones((1, 1, 4, 4)))), ValueError, "ceil_mode=1; expected True or False"),

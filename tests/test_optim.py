@@ -88,15 +88,43 @@ def test_a_parameter_without_gradient_stays_and_keeps_its_velocity():
     assert w.grad is None and np.array_equal(w.data, before)
 
 
-@pytest.mark.parametrize("params, sentence", [
-    ([], "expected at least one parameter, got none"),
-    (iter(()), "expected at least one parameter, got none"),
-    ([{"params": [leaf([1.0])], "lr": 0.1}], "a group has the unknown key 'lr'; expected params, lr_scale"),
-    ([leaf([1.0])] * 2, "a parameter is given twice"),
+@pytest.mark.parametrize("params, error, sentence", [
+    ([], ValueError, "expected at least one parameter, got none"),
+    (iter(()), ValueError, "expected at least one parameter, got none"),
+    ([{"params": [leaf([1.0])], "lr": 0.1}], ValueError, "a group has the unknown key 'lr'; expected params, lr_scale"),
+    ([{"lr_scale": 2}], ValueError, "a group has no params; expected params, lr_scale"),
+    ([leaf([1.0])] * 2, ValueError, "a parameter is given twice"),
+    (leaf([[1.0]]), TypeError, r"expected a list of Tensors, got one Tensor; write SGD\(\[w\]\)"),
+    (tn.nn.Linear(2, 2), TypeError, r"got one Linear; write SGD\(\[w\]\), or SGD\(model.parameters\(\)\)"),
+    ([leaf([1.0]), np.ones(2)], TypeError, r"expected Tensors, got ndarray; give it model.parameters\(\)"),
+    (tn.nn.Sequential(tn.nn.Linear(2, 2)), TypeError, "expected Tensors, got Linear"),
+    ({"params": [leaf([1.0])]}, TypeError, "expected Tensors, got str"),
+    ([{"params": [leaf([1.0])]}, leaf([1.0])], TypeError, "expected Tensors, got dict"),
+    ([{"params": [leaf([1.0])]}, {"params": leaf([1.0]) * 2}], ValueError,
+     r"a Tensor of shape \(1,\) was computed from others and would never be updated"),
+    ([leaf([1.0]), tn.tensor([1.0, 2.0])], ValueError, r"a Tensor of shape \(2,\) has requires_grad=False and would never"),
 ])  # fmt: skip
-def test_parameters_that_would_be_trained_wrongly_are_refused(params, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_parameters_that_would_not_be_trained_or_wrongly_are_refused(params, error, sentence):
+    with pytest.raises(error, match=sentence):
         SGD(params)
+
+
+@pytest.mark.parametrize("how", [
+    dict(lr=-1), dict(lr=math.nan), dict(lr=math.inf), dict(momentum=-0.9), dict(weight_decay=-5e-4),
+])  # fmt: skip
+def test_numbers_that_would_train_away_from_the_goal_are_refused(how):
+    ((name, number),) = how.items()
+    with pytest.raises(ValueError, match=f"SGD: {name}={number}; expected a finite number >= 0"):
+        SGD([leaf([1.0])], **how)
+    if name != "momentum":
+        group = {"params": [leaf([1.0])], {"lr": "lr_scale"}.get(name, name): number}
+        with pytest.raises(ValueError, match=f"{number}; expected a finite number >= 0"):
+            SGD([group])
+
+
+def test_the_params_of_a_group_may_be_one_tensor_as_in_pytorch():
+    w = leaf([[1.0], [2.0]])
+    assert SGD([{"params": w}]).groups[0]["params"] == [w]
 
 
 def test_it_learns():
@@ -107,6 +135,85 @@ def test_it_learns():
         ((w - np.array([1.0, 2.0])) ** 2).sum().backward()
         sgd.step()
     np.testing.assert_allclose(w.data, [1, 2], atol=1e-3)
+
+
+# saving ---------------------------------------------------------------------------------------------------------------
+
+
+def two_groups(device="cpu:0", seed=0):
+    """A layer, and an SGD that treats its bias as the 2012 code did."""
+    layer = tn.nn.Linear(3, 2, device=device, rng=seed)
+    return layer, SGD([{"params": [layer.weight]}, {"params": [layer.bias], "lr_scale": 2, "weight_decay": 0,
+                                                    "scheduled": False}], lr=0.1, momentum=0.8)  # fmt: skip
+
+
+def train(layer, sgd, steps):
+    for step in steps:
+        sgd.lr *= 0.9
+        with layer.weight.device as device:
+            loss = (layer(tn.tensor(np.full((4, 3), step, np.float32), device=device)) ** 2).mean()
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+
+
+@pytest.mark.parametrize("device", ["cpu:0", "cpu:1", "sim:0"])
+def test_a_saved_optimizer_goes_on_bit_for_bit_on_any_device(device):
+    whole, sgd = two_groups()
+    train(whole, sgd, range(6))
+    first, sgd_1 = two_groups()
+    train(first, sgd_1, range(3))
+    weights, state = first.state_dict(), sgd_1.state_dict()
+    assert state["velocity"][0].any() and all(isinstance(v, np.ndarray) for v in state["velocity"])
+    numbers = json.loads(json.dumps({key: value for key, value in state.items() if key != "velocity"}))
+    velocity = [v.copy() for v in state["velocity"]]
+    train(first, sgd_1, range(3, 6))  # what is saved is a copy
+    second, sgd_2 = two_groups(device, seed=1)
+    sgd_2.lr = sgd_2.momentum = 0.5
+    sgd_2.groups[0]["weight_decay"] = sgd_2.groups[1]["lr_scale"] = 7
+    second.load_state_dict(weights)
+    sgd_2.load_state_dict({**numbers, "velocity": state["velocity"]})
+    train(second, sgd_2, range(3, 6))
+    for name, array in whole.state_dict().items():
+        assert np.array_equal(array, second.state_dict()[name]) and np.array_equal(array, first.state_dict()[name])
+    assert sgd_2.lr == sgd.lr
+    assert all(np.array_equal(v, kept) for v, kept in zip(state["velocity"], velocity, strict=True)), "loading copies, too"
+
+
+def test_it_updates_and_saves_as_pytorchs_does_as_long_as_the_rate_is_constant():
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    start, rng = np.array([1.0, -2.0]), np.random.default_rng(0)
+    theirs, w = torch.tensor(start, requires_grad=True), leaf(start, np.float64)
+    how = dict(lr=0.1, momentum=0.9, weight_decay=0.01)
+    sgds = [torch.optim.SGD([theirs], **how), SGD([w], **how)]
+    for _ in range(4):
+        w.grad = rng.normal(size=2)
+        theirs.grad = torch.tensor(w.grad)
+        for sgd in sgds:
+            sgd.step()
+        np.testing.assert_allclose(w.data, theirs.detach(), rtol=1e-12)
+        buffer, (velocity,) = sgds[0].state_dict()["state"][0]["momentum_buffer"], sgds[1].state_dict()["velocity"]
+        np.testing.assert_allclose(velocity, -0.1 * buffer, rtol=1e-12)
+
+
+BAD_STATES = {
+    "of a plateau": (lambda s: [s.pop(key) for key in ("momentum", "velocity")], "the state lacks momentum, velocity; exp"),
+    "other shape": (lambda s: s["velocity"].__setitem__(0, np.ones((3, 2))), r"shapes \[\[\(3, 2\)\], \[\(2,\)\]\];"),
+    "one group less": (lambda s: s["groups"].pop(), r"shapes \[\[\(2, 3\)\]\]; expected \[\[\(2, 3\)\], \[\(2,\)\]\]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", BAD_STATES)
+def test_the_state_of_another_optimizer_changes_nothing(fault):
+    spoil, sentence = BAD_STATES[fault]
+    layer, sgd = two_groups()
+    other = two_groups()
+    train(*other, range(2))
+    state = other[1].state_dict()
+    spoil(state)
+    with pytest.raises(ValueError, match=sentence):
+        sgd.load_state_dict(state)
+    assert sgd.lr == 0.1 and not any(sgd.velocity(p).any() for p in layer.parameters())
 
 
 # ReduceLROnPlateau ----------------------------------------------------------------------------------------------------
@@ -123,7 +230,22 @@ def rates(values, **how):
     return seen
 
 
-def test_the_rate_drops_after_patience_calls_without_improvement():
+def test_it_counts_as_pytorchs_does_and_the_docstring_converts_its_defaults():
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    rng = np.random.default_rng(0)
+    for how in ({}, dict(patience=3, threshold=0.01, factor=0.5), dict(patience=0)):
+        values = np.cumprod(rng.choice([0.97, 0.99995, 1.0, 1.01], size=60, p=[0.1, 0.3, 0.3, 0.3]))
+        theirs = torch.optim.SGD([torch.ones(1)], lr=1.0)
+        plateau, expected = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, eps=0, **how), []
+        for value in values:
+            plateau.step(value)
+            expected.append(theirs.param_groups[0]["lr"])
+        found = rates(values, **{**dict(factor=0.1, patience=10, threshold=1e-4, drops=math.inf), **how})
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        assert len(set(found)) > 2
+
+
+def test_the_rate_drops_after_more_than_patience_calls_without_improvement():
     assert rates([1.0, 0.9, 0.9, 0.9, 0.9], patience=1, factor=0.5) == [1, 1, 1, 0.5, 0.5]
     assert rates([1.0, 1.0, 1.0], patience=0, factor=0.5) == [1, 0.5, 0.25]
 

@@ -1,16 +1,18 @@
 """Modules: layers that own their parameters, and networks that own their layers.
 
-A module's parameters, buffers and sub-modules are simply its attributes, in the order in which they were set; lists of
-modules count too. There is no registry and no lazy shape: a layer says all its sizes.
+A module's parameters, buffers and sub-modules are simply its attributes, in the order in which they were set; what lies in
+their lists and dicts counts too. There is no registry and no lazy shape: a layer says all its sizes.
 """
 
+import contextvars
 import math
+from numbers import Integral
 
 import numpy as np
 
 from tinynet import init
 from tinynet.devices import as_device
-from tinynet.ops.activations import relu, tanh
+from tinynet.ops.activations import relu, sigmoid, tanh
 from tinynet.ops.arithmetic import linear
 from tinynet.ops.convolution import conv2d
 from tinynet.ops.dropout import dropout
@@ -31,42 +33,73 @@ __all__ = [
     "Module",
     "ReLU",
     "Sequential",
+    "Sigmoid",
     "Tanh",
     "init",
 ]
 
 
+_running = contextvars.ContextVar("modules whose forward is running", default=())
+
+
 class Module:
     """Base of layers and networks: define `forward`, call the module.
 
-    Attributes that are Tensors with requires_grad are parameters, other Tensors are buffers (saved, not trained).
+    To a module belongs what its attributes are, or hold in lists, tuples and dicts, nested or not, in the order in which
+    they were set: other Modules; Tensors made with requires_grad, its parameters (trained and saved); and other Tensors,
+    its buffers (saved, not trained; a parameter that is frozen becomes one). Two kinds of Tensors do not belong to it: those
+    that were computed on the tape, and those that are no parameters and that its own `forward` puts into a new attribute,
+    alone or in a list of its own making (self.h = h, to be looked at later). Nothing is found in other objects.
+
+    Raises TypeError when a parameter or buffer is replaced by a Tensor that is none; and when it is asked for what belongs
+    to it, ValueError for a module inside itself or two Tensors of one name, TypeError for a set, which has no order.
     """
 
     training = True
+    _kept = frozenset()  # names of attributes that forward has made
 
     def forward(self, x):
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define what it computes")
 
-    def __call__(self, *args):
+    def __call__(self, *args, **kwargs):
+        outer = _running.set((*_running.get(), self))
         try:
-            return self.forward(*args)
+            return self.forward(*args, **kwargs)
         except (MemoryError, RuntimeError) as error:
             error.module = getattr(error, "module", self)  # the innermost, for whoever wants to say where
             raise
+        finally:
+            _running.reset(outer)
 
-    def _children(self):
-        for name, value in vars(self).items():
-            for key, item in enumerate(value) if isinstance(value, (list, tuple)) else [(None, value)]:
-                if isinstance(item, (Tensor, Module)):
-                    yield (name if key is None else f"{name}.{key}"), item
+    def __setattr__(self, name, value):
+        old, kept = None if name in self._kept else vars(self).get(name), self._kept - {name}
+        if isinstance(old, Tensor) and isinstance(value, Tensor) and not _computed(old):
+            if _computed(value) or (old.requires_grad and not value.requires_grad):
+                what = "parameter" if old.requires_grad else "buffer"
+                raise TypeError(
+                    f"{type(self).__name__}: {name} is a {what} and would no longer be one; write into {name}.data, "
+                    f"or give it a Tensor made by tn.tensor{'(..., requires_grad=True)' * old.requires_grad}"
+                )
+        elif any(module is self for module in _running.get()):
+            trained = any(isinstance(part, Module) or part.requires_grad for _, part in _parts(value, name, (self,)))
+            if not trained and not any(_parts(old, name, (self,))):
+                kept |= {name}
+        if kept != self._kept:
+            vars(self)["_kept"] = kept
+        super().__setattr__(name, value)
+
+    def _items(self):
+        return [(name, value) for name, value in vars(self).items() if name not in self._kept]
 
     def named_tensors(self):
         """(name, Tensor) of all parameters and buffers, names joined by dots, in the order in which they were made."""
-        for name, item in self._children():
-            if isinstance(item, Tensor):
-                yield name, item
-            else:
-                yield from ((f"{name}.{inner}", t) for inner, t in item.named_tensors())
+        names = set()
+        for name, part in _parts(self):
+            if isinstance(part, Tensor):
+                if name in names:
+                    raise ValueError(f"{type(self).__name__}: two Tensors are called {name}; rename a key")
+                names.add(name)
+                yield name, part
 
     def named_parameters(self):
         """(name, Tensor) of all that is trained."""
@@ -78,10 +111,7 @@ class Module:
 
     def named_modules(self, prefix=""):
         """(name, Module) of this module, whose name is `prefix`, and of all modules inside it, names joined by dots."""
-        yield prefix, self
-        for name, item in self._children():
-            if isinstance(item, Module):
-                yield from item.named_modules(f"{prefix}.{name}" if prefix else name)
+        return ((name, part) for name, part in _parts(self, prefix) if isinstance(part, Module))
 
     def modules(self):
         """This module and all modules inside it."""
@@ -122,11 +152,12 @@ class Module:
         return {name: np.array(t.numpy()) for name, t in self.named_tensors()}
 
     def load_state_dict(self, state):
-        """Take all values from a dict as `state_dict` gives it.
+        """Take all values from a dict as `state_dict` gives it; they may be Tensors, too, of any device and dtype.
 
         Raises ValueError, before anything is changed, naming the first keys that are missing, unexpected or of another
         shape.
         """
+        state = {k: np.array(v.numpy()) if isinstance(v, Tensor) else v for k, v in state.items()}
         own = dict(self.named_tensors())
         missing, extra = [k for k in own if k not in state], [k for k in state if k not in own]
         if missing or extra:
@@ -148,6 +179,37 @@ class Module:
                 t.data[...] = t.device.array(values[name])
 
 
+_HOLDERS = (Tensor, Module, list, tuple, dict, set, frozenset)
+
+
+def _computed(t):
+    return t.entry is not None and t.entry.leaf is None
+
+
+def _parts(value, name="", outside=()):
+    """(name, Tensor or Module) of what an attribute is or holds, from the outside in. outside: what it is in."""
+    if isinstance(value, Tensor):
+        if not _computed(value):
+            yield name, value
+    elif isinstance(value, (set, frozenset)):
+        if any(isinstance(item, (Tensor, Module)) for item in value):
+            raise TypeError(f"{type(outside[0]).__name__}: {name} is a set, which has no order; use a list")
+    elif isinstance(value, (Module, list, tuple, dict)):
+        if any(value is holder for holder in outside):
+            raise ValueError(
+                f"{type(outside[0]).__name__}: {name} is the {type(value).__name__} that it is inside of; "
+                "keep a weakref.ref to it instead"
+            )
+        if isinstance(value, Module):
+            yield name, value
+            items = value._items()
+        else:
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            if isinstance(item, _HOLDERS):
+                yield from _parts(item, f"{name}.{key}" if name else str(key), (*outside, value))
+
+
 def _parameter(shape, bound, rng, device, dtype):
     # PyTorch's default for convolutions and linear layers: uniform, bound 1 / sqrt(fan_in), for weight and bias alike.
     return init.uniform_(_zeros(shape, device, dtype, True), -bound, bound, rng=rng)
@@ -160,14 +222,15 @@ def _zeros(shape, device, dtype, requires_grad=False):
 class Conv2d(Module):
     """`conv2d` with its weight (out_channels, in_channels / groups, KH, KW) and bias (out_channels,).
 
-    Both start uniform in +-1/sqrt(fan_in), as in PyTorch; rng (a numpy.random.Generator) makes that repeatable.
+    Both start uniform in +-1/sqrt(fan_in), as in PyTorch; rng (a numpy.random.Generator, or a seed) makes that repeatable.
     """
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
                  *, device=None, dtype=np.float32, rng=None):  # fmt: skip
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: {in_channels} and {out_channels} channels cannot be cut into groups={groups}")
-        kernel, rng = pair("kernel_size", kernel_size, 1), rng or np.random.default_rng()
+        whole = isinstance(groups, Integral) and not isinstance(groups, bool) and groups >= 1
+        if not whole or in_channels % groups or out_channels % groups:
+            raise ValueError(f"Conv2d: {in_channels} and {out_channels} channels cannot be cut into groups={groups!r}")
+        groups, kernel, rng = int(groups), pair("kernel_size", kernel_size, 1), np.random.default_rng(rng)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         bound = 1 / math.sqrt(in_channels // groups * kernel[0] * kernel[1])
         self.weight = _parameter((out_channels, in_channels // groups, *kernel), bound, rng, device, dtype)
@@ -178,10 +241,10 @@ class Conv2d(Module):
 
 
 class Linear(Module):
-    """`linear` with its weight (out_features, in_features) and bias (out_features,), starting as in PyTorch."""
+    """`linear` with its weight (out_features, in_features) and bias (out_features,), starting as in `Conv2d`."""
 
     def __init__(self, in_features, out_features, bias=True, *, device=None, dtype=np.float32, rng=None):
-        rng, bound = rng or np.random.default_rng(), 1 / math.sqrt(in_features)
+        rng, bound = np.random.default_rng(rng), 1 / math.sqrt(in_features)
         self.weight = _parameter((out_features, in_features), bound, rng, device, dtype)
         self.bias = _parameter((out_features,), bound, rng, device, dtype) if bias else None
 
@@ -228,6 +291,13 @@ class ReLU(Module):
         return relu(x)
 
 
+class Sigmoid(Module):
+    """`sigmoid`."""
+
+    def forward(self, x):
+        return sigmoid(x)
+
+
 class Tanh(Module):
     """`tanh`."""
 
@@ -236,10 +306,13 @@ class Tanh(Module):
 
 
 class Dropout(Module):
-    """`dropout` while training, with a generator of its own, so that a run can be repeated and resumed."""
+    """`dropout` while training, with a generator of its own, so that a run can be repeated and resumed.
+
+    rng: that generator, or its seed; default an unseeded one.
+    """
 
     def __init__(self, p=0.5, *, inverted=True, rng=None):
-        self.p, self.inverted, self.rng = p, inverted, rng or np.random.default_rng()
+        self.p, self.inverted, self.rng = p, inverted, np.random.default_rng(rng)
 
     def forward(self, x):
         return dropout(x, self.p, self.training, self.rng, inverted=self.inverted)
@@ -273,10 +346,14 @@ class Flatten(Module):
 
 
 class Sequential(Module):
-    """One module after the other."""
+    """One module after the other, named 0, 1, ... as in PyTorch. An index gives one of them, a slice a Sequential."""
 
     def __init__(self, *layers):
         self.layers = list(layers)
+
+    def _items(self):
+        for name, value in super()._items():
+            yield from enumerate(value) if name == "layers" else [(name, value)]
 
     def forward(self, x):
         for layer in self.layers:
@@ -290,4 +367,4 @@ class Sequential(Module):
         return len(self.layers)
 
     def __getitem__(self, i):
-        return self.layers[i]
+        return Sequential(*self.layers[i]) if isinstance(i, slice) else self.layers[i]

@@ -2,7 +2,10 @@
 
 import math
 
+import numpy as np
+
 from tinynet.devices.device import observe
+from tinynet.tensor import Tensor
 
 
 class SGD:
@@ -13,33 +16,31 @@ class SGD:
 
     The learning rate is inside the velocity. PyTorch keeps it outside (v <- momentum v + g + decay w; w <- w - lr v): the
     same as long as lr is constant; after a drop of lr, here the old, faster velocity still coasts for about 1/(1 - momentum)
-    steps, and there it is slowed at once.
+    steps, and there it is slowed at once. `step` writes into the parameters' arrays: a loss that was computed before it
+    and is played backwards after it gets wrong gradients, without a word.
 
     params: Tensors, or dicts {"params": Tensors, "lr_scale": 1.0, "weight_decay": ..., "scheduled": True} that override:
     lr_scale multiplies lr; a group that is not scheduled keeps its learning rate when `lr` changes (the 2012 code's
-    biases: lr_scale=2, weight_decay=0, scheduled=False). Defaults are the paper's. Raises ValueError for an empty list,
-    an unknown key in a group and a parameter that is given twice.
+    biases: lr_scale=2, weight_decay=0, scheduled=False). Defaults are the paper's. Raises TypeError for what are not
+    Tensors; ValueError for an empty list, an unknown key in a group, a parameter that is given twice or that no gradient
+    can arrive at, and a negative lr, momentum or weight_decay.
     """
 
     def __init__(self, params, lr=0.01, momentum=0.9, weight_decay=5e-4):
-        groups = list(params)
-        if not groups:
-            raise ValueError("SGD: expected at least one parameter, got none")
-        if not isinstance(groups[0], dict):
-            groups = [{"params": groups}]
         self.lr, self.initial_lr, self.momentum = lr, lr, momentum
-        defaults = {"lr_scale": 1.0, "weight_decay": weight_decay, "scheduled": True}
-        unknown = [key for group in groups for key in group if key not in ("params", *defaults)]
-        if unknown:
-            raise ValueError(f"SGD: a group has the unknown key {unknown[0]!r}; expected params, {', '.join(defaults)}")
-        self.groups = [{**defaults, **group, "params": list(group["params"])} for group in groups]
-        everything = [p for group in self.groups for p in group["params"]]
-        if len({id(p) for p in everything}) < len(everything):
-            raise ValueError("SGD: a parameter is given twice, and would be updated twice; give each one once")
+        self.groups = _groups(params, {"lr_scale": 1.0, "weight_decay": weight_decay, "scheduled": True})
+        numbers = [("lr", lr), ("momentum", momentum)]
+        numbers += [(key, group[key]) for group in self.groups for key in ("lr_scale", "weight_decay")]
+        for name, number in numbers:
+            if not 0 <= number < math.inf:
+                raise ValueError(f"SGD: {name}={number}; expected a finite number >= 0")
         self._velocity = {}
-        for p in everything:
+        for p in self._params():
             with p.device:
                 self._velocity[id(p)] = p.device, p.device.xp.zeros_like(p.data)
+
+    def _params(self):
+        return (p for group in self.groups for p in group["params"])
 
     def velocity(self, p):
         """The velocity of a parameter: an array on the parameter's device, with its dtype, even if these have changed."""
@@ -64,16 +65,84 @@ class SGD:
 
     def zero_grad(self):
         """Forget all gradients."""
-        for group in self.groups:
-            for p in group["params"]:
-                p.grad = None
+        for p in self._params():
+            p.grad = None
+
+    def state_dict(self):
+        """What must be saved to go on later: numbers, and the velocities as NumPy arrays, copies.
+
+        Keys: lr, initial_lr, momentum; groups, whose params are positions in velocity; velocity, a list.
+        """
+        positions = {id(p): i for i, p in enumerate(self._params())}
+        groups = [{**group, "params": [positions[id(p)] for p in group["params"]]} for group in self.groups]
+        velocity = [np.array(p.device.numpy(self.velocity(p))) for p in self._params()]
+        return {"lr": self.lr, "initial_lr": self.initial_lr, "momentum": self.momentum, "groups": groups,
+                "velocity": velocity}  # fmt: skip
+
+    def load_state_dict(self, state):
+        """Go on from a saved state, bit for bit: velocities and all numbers become those of the state, as in PyTorch.
+
+        Raises ValueError, before anything is changed, for the state of another optimizer, or of parameters of other shapes.
+        """
+        own = self.state_dict()
+        lacks = [key for key in own if key not in state]
+        if lacks:
+            raise ValueError(f"SGD: the state lacks {', '.join(lacks)}; expected what SGD.state_dict() gives")
+        wanted, given = (
+            [[np.shape(s["velocity"][i]) for i in group["params"]] for group in s["groups"]] for s in (own, state)
+        )
+        if wanted != given:
+            raise ValueError(f"SGD: the state has groups of parameters of shapes {given}; expected {wanted}")
+        self.lr, self.initial_lr, self.momentum = state["lr"], state["initial_lr"], state["momentum"]
+        for group, saved in zip(self.groups, state["groups"], strict=True):
+            group.update({key: value for key, value in saved.items() if key != "params"})
+            for p, i in zip(group["params"], saved["params"], strict=True):
+                with p.device:
+                    self.velocity(p)[...] = p.device.array(np.asarray(state["velocity"][i], dtype=p.dtype))
+
+
+def _groups(params, defaults):
+    """The groups of parameters, each with all its keys, from what the user gave."""
+    if isinstance(params, Tensor) or not hasattr(params, "__iter__"):
+        given = type(params).__name__
+        raise TypeError(f"SGD: expected a list of Tensors, got one {given}; write SGD([w]), or SGD(model.parameters())")
+    groups = list(params)
+    if not groups:
+        raise ValueError("SGD: expected at least one parameter, got none")
+    if not all(isinstance(group, dict) for group in groups):
+        groups = [{"params": groups}]
+    for group in groups:
+        unknown = [key for key in group if key not in ("params", *defaults)]
+        if unknown or "params" not in group:
+            fault = f"has the unknown key {unknown[0]!r}" if unknown else "has no params"
+            raise ValueError(f"SGD: a group {fault}; expected params, {', '.join(defaults)}")
+    groups = [{**defaults, **group} for group in groups]
+    seen = set()
+    for group in groups:
+        group["params"] = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        for p in group["params"]:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"SGD: expected Tensors, got {type(p).__name__}; give it model.parameters()")
+            if p.entry is None or p.entry.leaf is None:
+                what = "has requires_grad=False" if p.entry is None else "was computed from others"
+                raise ValueError(
+                    f"SGD: a Tensor of shape {p.shape} {what} and would never be updated; "
+                    "expected Tensors made with requires_grad=True"
+                )
+            if id(p) in seen:
+                raise ValueError("SGD: a parameter is given twice, and would be updated twice; give each one once")
+            seen.add(id(p))
+    return groups
 
 
 class ReduceLROnPlateau:
-    """lr <- lr * factor when a number (the validation error) has not improved for `patience` calls; at most `drops` times.
+    """lr <- lr * factor when a number (the validation error) has not improved in more than `patience` calls in a row.
 
-    The paper's rule: "divide the learning rate by 10 when the validation error rate stopped improving", three times.
-    `threshold` is by how much, as a fraction of the best so far, a value must be lower to count as an improvement.
+    The paper's rule: "divide the learning rate by 10 when the validation error rate stopped improving", three times, which
+    is `drops`. `threshold` is by how much, as a fraction of the best so far, a value must be lower to be an improvement.
+
+    PyTorch's counts alike, but has `mode` before `factor`, patience=10, threshold=1e-4, and no end: by its defaults it is
+    ReduceLROnPlateau(optimizer, factor=0.1, patience=10, threshold=1e-4, drops=math.inf) here.
     """
 
     def __init__(self, optimizer, factor=0.1, patience=5, threshold=0.01, drops=3):

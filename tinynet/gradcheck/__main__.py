@@ -48,7 +48,7 @@ def _row(cases, name, width, seed):
     milliseconds = 1000 * (time.perf_counter() - start)
     results = [r for report in reports for r in report]
     checked, kinks = sum(r.checked for r in results), sum(r.kinks for r in results)
-    bad = [report for report in reports if report.status != "pass"]
+    bad = [report for report in reports if not report]
     for report, case in zip(reports, cases, strict=True):
         report.heading = f"{case}: {report.heading}"
     mark = f"  {max((r.status for r in bad), key=len).upper()}" if bad else ""

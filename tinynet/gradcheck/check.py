@@ -5,7 +5,7 @@ import numpy as np
 from tinynet.gradcheck import diagnosis
 from tinynet.gradcheck.differences import EPS, Loss, choose, random_directions
 from tinynet.gradcheck.functions import ArrayFunction, BackwardError, TapeFunction, names_of
-from tinynet.gradcheck.report import Report, Result, around, demand, draw
+from tinynet.gradcheck.report import Report, Result, around, demand, draw, first_bad
 
 _SHOWN = 3  # wrong entries in a report
 _TOO_MANY_KINKS = 0.2
@@ -13,6 +13,8 @@ _TOO_MANY_KINKS = 0.2
 
 def gradcheck(f, args, vjp=None, *, names=None, h=1e-6, rtol=1e-6, limit=400, seed=0, mistakes=()):
     """Compare the gradients of f with central differences; returns a `Report`, a list of one `Result` an argument.
+
+    The report is true only if every result is a pass, so `assert gradcheck(f, args)` means what it says.
 
     L = sum(c * f(x)) for a fixed random c;  dL/dx_i is compared with (L(x_i + h) - L(x_i - h)) / 2h.
 
@@ -56,7 +58,7 @@ class _Check:
         if self.y.dtype != np.float64:
             return self._all("fail", f"the result is {self.y.dtype} although every argument is float64")
         if not np.isfinite(self.y).all():
-            return self._all("fail", f"the result is not finite: {_first_bad(self.y)}")
+            return self._all("fail", f"the result is not finite: {first_bad(self.y)}")
         if not self._repeatable(1):
             return self._unrepeatable()
         try:
@@ -140,7 +142,7 @@ class _Check:
         if found.dtype != np.float64:
             return f"the gradient is {found.dtype}, the argument is float64"
         if not np.isfinite(found).all():
-            return f"the gradient is not finite: {_first_bad(found)}"
+            return f"the gradient is not finite: {first_bad(found)}"
         return None
 
     def _measure(self, k, found):
@@ -261,11 +263,6 @@ class _Check:
             return False
         others = all(g is None for i, g in enumerate(alone) if i != k)
         return others and alone[k] is not None and np.abs(alone[k] - found).max(initial=0.0) <= 1e-12 * _largest(found)
-
-
-def _first_bad(array):
-    index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-    return f"{array[index]} at {index}"
 
 
 def _largest(array):

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinynet.devices import as_device
 from tinynet.gradcheck.functions import float64, names_of, title
-from tinynet.gradcheck.report import Report, Result
+from tinynet.gradcheck.report import Report, Result, first_bad
 from tinynet.tensor import tensor
 
 
@@ -17,7 +17,8 @@ def compare_precision(f, args, *, dtype=np.float32, device=None, names=None, rto
     digits, and where all of them cancel, with what rounding the arguments once more does to them in float64.
 
     f: takes Tensors and gives a Tensor; every tensor it uses is an argument, for it is called with two dtypes.
-    Fails where the error is above rtol, and for a result or gradient that is not in `dtype`.
+    Fails where the error is above rtol, for a result or gradient that is not in `dtype`, and where the one in float64 is
+    not finite, for nothing can be held against that.
     """
     device, dtype = as_device(device), np.dtype(dtype)
     rounded = [a.astype(dtype) for a in float64(args)]
@@ -35,7 +36,7 @@ def compare_precision(f, args, *, dtype=np.float32, device=None, names=None, rto
     rough = _run(f, rounded, device, dy)
     op = title(f) if y.entry is None or title(f) != "f" else y.entry.op
     results = [
-        _precision(Result(op, name, "fail", "", size=e.size), e, r, np.abs(m - e).max(initial=0.0), dtype, rtol)
+        _precision(Result(op, name, "fail", "", size=e.size), e, r, m, dtype, rtol)
         for name, e, r, m in zip(["result", *names], exact, rough, moved, strict=True)
     ]
     results[0].title = f"{op} itself"
@@ -51,15 +52,19 @@ def _run(f, arrays, device, dy):
     return [y.numpy(), *(np.zeros(t.shape, t.dtype) if t.grad is None else t.device.numpy(t.grad) for t in tensors)]
 
 
-def _precision(result, exact, rough, jolt, dtype, rtol):
-    """The result, filled in. jolt: how far rounding the arguments once more moves the exact values."""
+def _precision(result, exact, rough, moved, dtype, rtol):
+    """The result, filled in. moved: the exact values after the arguments have been rounded once more."""
     if rough.dtype != dtype:
         result.reason = f"it is {rough.dtype} where every argument is {dtype}"
         return result
     if rough.shape != exact.shape:
         result.reason = f"it has shape {rough.shape}, in float64 it has {exact.shape}"
         return result
+    if not np.isfinite(exact).all():
+        result.reason = f"in float64 it is not finite: {first_bad(exact)}; choose other arguments"
+        return result
     scale = np.abs(exact).max(initial=0.0)
+    jolt = np.abs(moved - exact).max(initial=0.0, where=np.isfinite(moved))
     error = np.abs(rough.astype(np.float64) - exact)
     error = np.where(np.isnan(error), np.inf, error)
     wrong = error > rtol * scale + 8 * jolt

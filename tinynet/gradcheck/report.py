@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 _TALL, _WIDE = 8, 16  # the largest slice that is drawn
 
 
@@ -50,7 +52,7 @@ class Result:
 
 
 class Report(list):
-    """The results of one check; `print(report)` shows them all.
+    """The results of one check; `print(report)` shows them all, and it is true if each of them is a pass.
 
     taylor, slopes: of `directional_check`, the (t, remainder) arrays of each direction and the exponents read from them.
     """
@@ -63,6 +65,9 @@ class Report(list):
     def status(self):
         """The worst of the results' statuses: "fail" before "inconclusive" before "pass"."""
         return max((r.status for r in self), key=["pass", "inconclusive", "fail"].index, default="inconclusive")
+
+    def __bool__(self):
+        return self.status == "pass"
 
     def __str__(self):
         return "\n".join([self.heading, *("  " + line for r in self for line in str(r).splitlines())])
@@ -78,9 +83,15 @@ class GradientError(AssertionError):
 
 def demand(report):
     """The report, if every result of it is a pass; raises GradientError otherwise."""
-    if report.status != "pass":
+    if not report:
         raise GradientError(report)
     return report
+
+
+def first_bad(array):
+    """The first entry of an array that is not finite, and where it is, as text."""
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    return f"{array[index]} at {index}"
 
 
 def draw(name, shape, index, marks):
