@@ -79,7 +79,8 @@ def test_numbers_out_of_a_tensor():
     assert t.item() == float(t) == 2.5 and type(t.item()) is float and math.sqrt(t) == 2.5**0.5
     assert type(tn.tensor(3).item()) is int and bool(tn.tensor([True])) and not tn.tensor(0.0)
     assert f"{t:.3f}" == "2.500" and f"{t}" == str(t)
-    for convert in (float, bool, tn.Tensor.item, "{:.3f}".format):
+    assert int(t) == 2 and type(int(t)) is int and int(tn.tensor(-2.5)) == -2
+    for convert in (float, int, bool, tn.Tensor.item, "{:.3f}".format):
         with pytest.raises(ValueError, match=r"expected a tensor with one element, got shape \(2,\)"):
             convert(tn.tensor([1.0, 2.0]))
 
@@ -118,7 +119,7 @@ def test_numpy_takes_a_tensor_off_the_tape():
     assert np.asarray(t, np.float64).dtype == np.float64
 
 
-@pytest.mark.parametrize("call", [lambda t: np.sin(t), lambda t: np.add(t, 1), lambda t: np.ones(2) < t,
+@pytest.mark.parametrize("call", [lambda t: np.sin(t), lambda t: np.add(t, 1), lambda t: np.less(np.ones(2), t),
                                   lambda t: np.add(np.ones(2), t, out=np.ones(2))])  # fmt: skip
 def test_numpy_functions_refuse_tensors_instead_of_losing_the_history(call):
     with pytest.raises(TypeError):
@@ -203,6 +204,15 @@ def test_integers_take_constants_that_fit(dtype, other):
 def test_a_python_integer_that_is_too_large_for_the_tensor_is_refused():
     with pytest.raises(OverflowError, match="300 out of bounds for uint8"):
         tn.tensor(np.ones(1, np.uint8)) + 300
+
+
+@pytest.mark.parametrize("second", [np.float64, "cpu:1", None, 1, [True]], ids=repr)
+def test_what_stands_in_the_place_of_requires_grad_is_true_or_false(second):
+    with pytest.raises(
+        TypeError, match=r"tensor: requires_grad=.*; expected True or False \(a dtype or a device is given by"
+    ):
+        tn.tensor([1.0], second)
+    assert tn.tensor([1.0], np.True_).requires_grad
 
 
 ARRAY_CALLS = {
