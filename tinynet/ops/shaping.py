@@ -1,7 +1,6 @@
 """Shaping: the same numbers in another arrangement; the gradient goes back the way the numbers came."""
 
 import math
-from numbers import Integral
 
 import numpy as np
 
@@ -9,10 +8,12 @@ from tinynet.ops.inputs import expect, require
 from tinynet.tape import record
 from tinynet.tensor import Tensor
 
+INTEGERS = int, np.integer  # faster to ask than numbers.Integral
+
 
 def reshape(x, *shape):
     """x with another shape, given as integers or as one tuple; one size may be -1."""
-    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], Integral) else shape
+    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], INTEGERS) else shape
     before = x.shape
     try:
         out = x.data.reshape(shape)
@@ -23,7 +24,7 @@ def reshape(x, *shape):
 
 def transpose(x, *axes):
     """x with its axes permuted as in NumPy: reversed if none is given, else all of them in their new order."""
-    axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], Integral) else axes
+    axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], INTEGERS) else axes
     axes = tuple(axes or reversed(range(x.ndim)))
     if sorted(a % max(x.ndim, 1) for a in axes) != list(range(x.ndim)):
         raise ValueError(f"transpose: axes {axes} are not an order of the {x.ndim} axes of shape {x.shape}")
@@ -44,9 +45,10 @@ def index(x, key):
     """x[key] for any index that NumPy takes; an element that was picked twice gets both gradients."""
     shape, xp = x.shape, x.device.xp
     parts = key if isinstance(key, tuple) else (key,)
-    parts = tuple(_picks(p, x.device) for p in parts)
-    key = parts if isinstance(key, tuple) else parts[0]
-    views = all(p is None or p is Ellipsis or isinstance(p, (Integral, slice)) for p in parts)
+    views = all(p is None or p is Ellipsis or isinstance(p, (int, np.integer, slice)) for p in parts)
+    if not views:
+        parts = tuple(_picks(p, x.device) for p in parts)
+        key = parts if isinstance(key, tuple) else parts[0]
 
     def backward(g):
         dx = xp.zeros(shape, dtype=g.dtype)
@@ -92,8 +94,8 @@ def stack(tensors, axis=0):
 def pad(x, pad_width, constant_values=0):
     """x with a border of a constant, as in NumPy: pad_width is one int, or (before, after), or one such pair an axis."""
     expect("pad", x)
-    if not isinstance(pad_width, Integral):
-        pad_width = tuple(w if isinstance(w, Integral) else tuple(w) for w in pad_width)
+    if not isinstance(pad_width, INTEGERS):
+        pad_width = tuple(w if isinstance(w, INTEGERS) else tuple(w) for w in pad_width)
     try:
         out = x.device.xp.pad(x.data, pad_width, constant_values=constant_values)
         widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
