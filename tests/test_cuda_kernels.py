@@ -19,6 +19,7 @@ from test_kernels import (
     conv_calls,
     lost_windows,
     lrn_calls,
+    nan_windows,
     pool_calls,
     results,
 )
@@ -117,9 +118,10 @@ def check_first_of_equals(cuda):
 
 
 def check_nan(cuda):
-    x = np.array([[[[1.0, np.nan], [3.0, 2.0]]]])
-    assert np.isnan(cuda.max_pool2d(x, (2, 2), (1, 1), (0, 0), (1, 1), (1, 1))[0]), "a nan must not be hidden"
-    assert np.isnan(cuda.relu(x)[0, 0, 0, 1])
+    for arguments in nan_windows():
+        for one, other in zip(cuda.max_pool2d(*arguments), test_kernels.reference.max_pool2d(*arguments), strict=True):
+            assert np.array_equal(one, other, equal_nan=True)
+    assert np.isnan(cuda.relu(np.array([1.0, np.nan]))[1])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

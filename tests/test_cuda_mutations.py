@@ -43,6 +43,7 @@ MUTATIONS = [
     ('"by_map"', "rows[i]", "rows[i / 2]"),
     ('"max_pool"', "value > best", "value >= best"),
     ('"max_pool"', " || value != value", ""),
+    ('"max_pool"', "value != value", "(value != value && best == best)"),
     ('"max_pool"', "T best = lowest", "T best = 0"),
     ('"max_pool"', "who < 0 || ", ""),
     ('"max_pool"', "u * kw + v", "u * kh + v"),

@@ -91,6 +91,21 @@ def test_max_pool2d_gives_ties_to_the_same_pixel():
     check(lambda t: tn.max_pool2d(t, **how), lambda t: F.max_pool2d(t, **how), x, dtype=np.float64)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
+@pytest.mark.parametrize("how", [(3, 2, 1, 1), (2, 2, 0, 1), (3, 1, 1, 2), (5, 3, 2, 1)], ids=str)
+def test_max_pool2d_gives_to_the_same_nan(how, share, dtype):
+    size, stride, padding, dilation = how
+    x = normal(3, 2, 11, 12, dtype=dtype)
+    x[np.random.default_rng(0).random(x.shape) < share] = np.nan
+    mine, t = leaf(x), torch.tensor(x, requires_grad=True)
+    z, y = tn.max_pool2d(mine, size, stride, padding, dilation=dilation), F.max_pool2d(t, size, stride, padding, dilation)
+    g = normal(*y.shape, dtype=dtype)
+    z.backward(g), y.backward(torch.tensor(g))
+    assert np.array_equal(z.numpy(), y.detach().numpy(), equal_nan=True)
+    assert_close(mine.grad, t.grad.numpy(), TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("how", [(3, 2, 1, 1), (3, 1, 1, 1), (2, 2, 1, 1), (3, 1, 1, 2), (4, 2, 2, 1)], ids=str)
 def test_max_pool2d_of_minus_infinity_gives_to_a_pixel_not_to_the_border(how):
     size, stride, padding, dilation = how
@@ -186,6 +201,19 @@ ELEMENTWISE = ["exp", "tanh", "sigmoid", "relu", "log", "sqrt"]
 def test_elementwise(name, dtype):
     x = np.abs(normal(4, 5)) + 0.1 if name in ("log", "sqrt") else normal(4, 5)
     check(getattr(tn, name), getattr(torch, name), x, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype, lowest", [(np.float32, -87), (np.float64, -708)])
+def test_sigmoid_keeps_its_small_values_and_slopes(dtype, lowest):
+    x = np.concatenate([np.linspace(lowest, 10, 200), [0.0, -0.0, 1000, -1000, np.inf, -np.inf]]).astype(dtype)
+    mine, t = leaf(x), torch.tensor(x, requires_grad=True)
+    y, z = tn.sigmoid(mine), torch.sigmoid(t)
+    y.sum().backward(), z.sum().backward()
+    info = np.finfo(dtype)
+    np.testing.assert_allclose(y.numpy(), z.detach().numpy(), rtol=8 * info.eps, atol=info.tiny)
+    # 1 - y loses digits where y is nearly 1, in both.
+    np.testing.assert_allclose(mine.grad, t.grad.numpy(), rtol=1e5 * info.eps, atol=info.tiny)
+    assert y.dtype == dtype and np.isnan(tn.sigmoid(tn.tensor(np.array(np.nan, dtype))).numpy())
 
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])

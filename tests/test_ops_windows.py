@@ -21,6 +21,13 @@ def test_first_of_equal_maxima_gets_the_gradient_and_overlaps_add_up():
     assert g[0, 0].tolist() == [[1, 0, 1, 0], [0, 0, 0, 0]]
 
 
+def test_nan_is_the_largest_and_the_last_one_gets_the_gradient():
+    nan = np.nan
+    y, (g,) = gradients(lambda x: tn.max_pool2d(x, 2, 1), np.array([[[[1.0, nan, 9], [nan, 2, 0], [4, 5, 6]]]]))
+    assert np.array_equal(y, [[[[nan, nan], [nan, 6]]]], equal_nan=True)
+    assert g[0, 0].tolist() == [[0, 1, 0], [2, 0, 0], [0, 0, 1]]
+
+
 @pytest.mark.parametrize("size, windows", [(2, [[0], [0, 1], [1, 2]]), (4, [[0, 1], [0, 1, 2], [0, 1, 2]])])
 def test_even_lrn_window_reaches_one_further_down_than_up(size, windows):
     x = np.array([1.0, 2.0, 4.0]).reshape(1, 3, 1, 1)
@@ -111,6 +118,14 @@ def test_dropout_draws_from_its_generator_and_uses_the_same_mask_backwards():
     assert np.array_equal(x.grad, ys[0].data)
 
 
+def test_dropout_takes_a_seed_even_0():
+    x = tn.tensor(np.ones(100))
+    for seed in (0, 5):
+        once, again = (tn.dropout(x, rng=seed).numpy() for _ in range(2))
+        assert np.array_equal(once, again)
+        assert np.array_equal(once, tn.dropout(x, rng=np.random.default_rng(seed)).numpy())
+
+
 @pytest.mark.parametrize("p, expected", [(0, 1), (1, 0)])
 def test_dropout_of_nothing_and_of_everything(p, expected):
     assert (tn.dropout(tn.tensor(np.ones(9)), p).numpy() == expected).all()
@@ -130,6 +145,8 @@ SENTENCES = {
     "conv channels": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W)),
                       r"conv2d: x has 3 channels, weight wants 5 \(groups=1\); x \(2, 3, 8, 8\), weight \(4, 5, 3, 3\)"),
     "conv groups": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W), groups=3), "4 output channels cannot be cut"),
+    "conv groups 0": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W), groups=0), "groups=0; expected an integer >= 1"),
+    "conv groups float": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W), groups=1.0), "groups=1.0; expected an integer >= 1"),
     "conv bias": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W[:, :3]), tn.tensor(X[0, 0, 0])), r"bias has shape \(8,\)"),
     "conv axes": (lambda: tn.conv2d(tn.tensor(X[0]), tn.tensor(W)), r"expected x \(N, C, H, W\)"),
     "conv window": (lambda: tn.conv2d(tn.tensor(X), tn.tensor(W[:, :3]), dilation=4), "does not fit into images of 8x8"),
@@ -155,6 +172,8 @@ SENTENCES = {
     "loss negative": (lambda: tn.cross_entropy(tn.tensor(X[0, 0]), [0, -1] * 4), "label -1 at row 1"),
     "loss reduction": (lambda: tn.cross_entropy(tn.tensor(X[0, 0]), [0] * 8, "avg"), "reduction='avg'"),
     "bn shape": (lambda: tn.batch_norm(tn.tensor(X), *[tn.tensor(np.ones(4, np.float32))] * 4, True), "weight has shape"),
+    "bn order of torch": (lambda: tn.batch_norm(leaf(X), *[tn.tensor(X[0, :, 0, 0])] * 2, *[leaf(X[0, :, 0, 0])] * 2, True),
+                          r"running_mean has requires_grad=True; expected \(x, weight, bias, running_mean, running_var"),
     "bn one value": (lambda: tn.batch_norm(tn.tensor(X[:1, :, 0, 0]), *[tn.tensor(np.ones(3, np.float32))] * 4, True),
                      "one value a channel"),
     "linear sizes": (lambda: tn.linear(tn.tensor(X), tn.tensor(X[0, 0, :, :5])), r"linear: .* \(out, in\)"),
@@ -166,11 +185,32 @@ SENTENCES = {
     "transpose": (lambda: tn.tensor(X).transpose(0, 1, 1, 2), "are not an order of the 4 axes"),
     "flatten": (lambda: tn.tensor(X).flatten(3, 2), "no axes 3 to 2"),
     "concat": (lambda: tn.concat([tn.tensor(X), tn.tensor(X[0])]), "concat: shapes"),
+    "concat axis": (lambda: tn.concat([tn.tensor(X)] * 2, axis=4), r"concat: no axis 4 in shape \(2, 3, 8, 8\)"),
+    "concat axis from the end": (lambda: tn.concat([tn.tensor(X[0, 0, 0])] * 2, axis=-2), r"no axis -2 in shape \(8,\)"),
+    "concat scalars": (lambda: tn.concat([tn.tensor(1.0)]), r"concat: no axis 0 in shape \(\)"),
+    "stack axis": (lambda: tn.stack([tn.tensor(X)], axis=5), "axis 5 is out of bounds"),
     "concat nothing": (lambda: tn.concat([]), "expected at least one tensor"),
     "stack": (lambda: tn.stack([tn.tensor(X), tn.tensor(X[:1])]), "stack: shapes"),
     "pad": (lambda: tn.pad(tn.tensor(X), ((1, 1), (2, 2))), "one .before, after. pair .* 4 axes"),
     "pad negative": (lambda: tn.pad(tn.tensor(X), -1), "sizes >= 0"),
 }  # fmt: skip
+
+
+NUMPY_INTEGERS = {
+    "conv2d": lambda i: tn.conv2d(tn.tensor(X[:, :2]), tn.tensor(W[:, :1, :i, :i]), None, i, i, i, groups=i),
+    "max_pool2d": lambda i: tn.max_pool2d(tn.tensor(X), i, i, dilation=i),
+    "local_response_norm": lambda i: tn.local_response_norm(tn.tensor(X), i),
+    "pad": lambda i: tn.pad(tn.tensor(X), i),
+    "pad pair": lambda i: tn.pad(tn.tensor(X), (i, i)),
+    "reshape": lambda i: tn.tensor(X[0, 0]).reshape(i, -1),
+    "reshape one": lambda i: tn.tensor(X[0, 0, 0, :2]).reshape(i),
+    "concat": lambda i: tn.concat([tn.tensor(X)] * 2, axis=i),
+}
+
+
+@pytest.mark.parametrize("name", NUMPY_INTEGERS)
+def test_integers_of_numpy_are_integers(name):
+    assert NUMPY_INTEGERS[name](np.int64(2)).shape == NUMPY_INTEGERS[name](2).shape
 
 
 @pytest.mark.parametrize("name", SENTENCES)

@@ -45,6 +45,19 @@ def test_nothing_makes_the_host_wait_by_accident(sims, look):
         look(a)
 
 
+@pytest.mark.parametrize("key", [
+    np.array([1, 0, 1]), (slice(None), np.array([2, 2])), np.array([[True, False, True], [False, True, True]]),
+    (0, np.array([1, 1])), (np.array([0, 1]), [1, 1]), np.array(1), [1, 1],
+], ids=repr)  # fmt: skip
+def test_an_array_of_the_host_picks_from_a_device_and_its_gradient_comes_back(sims, key):
+    x, y = (tn.tensor(ONES * [1, 2, 3], requires_grad=True, device=device) for device in (sims[0], "cpu"))
+    for t in (x, y):
+        with t.device:
+            (t[key] * t[key]).sum().backward()
+    with sims[0]:
+        assert np.array_equal(sims[0].numpy(x.grad), y.grad)
+
+
 def test_work_goes_to_the_current_device_only(sims):
     x = tn.tensor(ONES, device=sims[0])
     with pytest.raises(tn.DeviceError, match="array on sim:0 while no device is current; write `with device:`"):

@@ -79,7 +79,8 @@ def test_numbers_out_of_a_tensor():
     assert t.item() == float(t) == 2.5 and type(t.item()) is float and math.sqrt(t) == 2.5**0.5
     assert type(tn.tensor(3).item()) is int and bool(tn.tensor([True])) and not tn.tensor(0.0)
     assert f"{t:.3f}" == "2.500" and f"{t}" == str(t)
-    for convert in (float, bool, tn.Tensor.item, "{:.3f}".format):
+    assert int(t) == 2 and type(int(t)) is int and int(tn.tensor(-2.5)) == -2
+    for convert in (float, int, bool, tn.Tensor.item, "{:.3f}".format):
         with pytest.raises(ValueError, match=r"expected a tensor with one element, got shape \(2,\)"):
             convert(tn.tensor([1.0, 2.0]))
 
@@ -118,7 +119,7 @@ def test_numpy_takes_a_tensor_off_the_tape():
     assert np.asarray(t, np.float64).dtype == np.float64
 
 
-@pytest.mark.parametrize("call", [lambda t: np.sin(t), lambda t: np.add(t, 1), lambda t: np.ones(2) < t,
+@pytest.mark.parametrize("call", [lambda t: np.sin(t), lambda t: np.add(t, 1), lambda t: np.less(np.ones(2), t),
                                   lambda t: np.add(np.ones(2), t, out=np.ones(2))])  # fmt: skip
 def test_numpy_functions_refuse_tensors_instead_of_losing_the_history(call):
     with pytest.raises(TypeError):
@@ -179,10 +180,70 @@ def test_a_refused_batch_norm_leaves_the_running_statistics_alone():
     assert not mean.any()
 
 
-def test_python_floats_do_not_change_integers_in_silence():
-    assert (tn.tensor([1, 2]) * 3).dtype == np.int64
-    with pytest.raises(TypeError, match="mul: inputs are int64 and float64"):
-        tn.tensor([1, 2]) * 1.5
+@pytest.mark.parametrize("dtype, other, given", [
+    (np.int64, 1.5, "float64"), (np.int64, np.ones(1, np.float32), "float32"), (np.uint8, np.array([300]), "int64"),
+    (np.uint8, np.int64(300), "int64"), (np.int8, np.array([300]), "int64"), (np.uint8, [-1], "int64"), (bool, 2, "int64"),
+], ids=repr)  # fmt: skip
+def test_integers_take_no_constant_that_would_be_cut_to_fit(dtype, other, given):
+    t = tn.tensor(np.ones(1), dtype=dtype)
+    sentence = f"numbers of {given} do not fit into a tensor of {np.dtype(dtype)}; convert the tensor with .astype"
+    for calculate in (lambda: t + other, lambda: other + t):
+        with pytest.raises(TypeError, match=f"add: {sentence}"):
+            calculate()
+
+
+@pytest.mark.parametrize("dtype, other", [
+    (np.int64, 3), (np.int64, np.int32(3)), (np.uint8, 3), (np.uint8, np.uint8(3)), (np.int16, np.array([3], np.uint8)),
+    (np.uint8, True), (bool, True), (np.int64, [3]),
+], ids=repr)  # fmt: skip
+def test_integers_take_constants_that_fit(dtype, other):
+    y = tn.tensor(np.full(1, 7), dtype=dtype) * other
+    assert y.dtype == dtype and y.numpy() == np.full(1, 7).astype(dtype) * np.asarray(other)
+
+
+def test_a_python_integer_that_is_too_large_for_the_tensor_is_refused():
+    with pytest.raises(OverflowError, match="300 out of bounds for uint8"):
+        tn.tensor(np.ones(1, np.uint8)) + 300
+
+
+@pytest.mark.parametrize("second", [np.float64, "cpu:1", None, 1, [True]], ids=repr)
+def test_what_stands_in_the_place_of_requires_grad_is_true_or_false(second):
+    with pytest.raises(
+        TypeError, match=r"tensor: requires_grad=.*; expected True or False \(a dtype or a device is given by"
+    ):
+        tn.tensor([1.0], second)
+    assert tn.tensor([1.0], np.True_).requires_grad
+
+
+ARRAY_CALLS = {
+    "relu": tn.relu, "tanh": tn.tanh, "sigmoid": tn.sigmoid, "softmax": tn.softmax, "log_softmax": tn.log_softmax,
+    "exp": tn.exp, "log": tn.log, "sqrt": tn.sqrt, "dropout": tn.dropout, "local_response_norm": tn.local_response_norm,
+    "max_pool2d": lambda a: tn.max_pool2d(a, 2), "avg_pool2d": lambda a: tn.avg_pool2d(a, 2),
+    "conv2d": lambda a: tn.conv2d(IMAGE64, a), "linear": tn.nn.Linear(2, 2, dtype=np.float64), "pad": lambda a: tn.pad(a, 1),
+    "cross_entropy": lambda a: tn.cross_entropy(a[0, 0], [0, 0]), "concat": lambda a: tn.concat([IMAGE64, a]),
+    "stack": lambda a: tn.stack([a]), "transfer": lambda a: tn.transfer(a, "cpu:1"),
+    "batch_norm": lambda a: tn.batch_norm(IMAGE64, *[a[0, 0, 0]] * 4, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", ARRAY_CALLS)
+def test_an_array_instead_of_a_tensor_is_named(op):
+    with pytest.raises(TypeError, match=rf"^{op}: expected a Tensor, got ndarray; wrap it in tn.tensor\(...\)$"):
+        ARRAY_CALLS[op](np.ones((1, 1, 2, 2)))
+
+
+FLOAT_CALLS = {
+    "dropout": tn.dropout, "softmax": tn.softmax, "log_softmax": tn.log_softmax, "sigmoid": tn.sigmoid,
+    "avg_pool2d": lambda x: tn.avg_pool2d(x, 2), "local_response_norm": tn.local_response_norm,
+    "cross_entropy": lambda x: tn.cross_entropy(x[0, 0], [0, 0]),
+    "batch_norm": lambda x: tn.batch_norm(x, *[x[0, 0, 0, :1]] * 2, np.zeros(1), np.ones(1), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", FLOAT_CALLS)
+def test_integers_are_refused_where_the_result_would_be_cut_to_whole_numbers(op):
+    with pytest.raises(TypeError, match=rf"^{op}: expected floats, got uint8; convert them with .astype\(np.float32\)$"):
+        FLOAT_CALLS[op](PIXELS)
 
 
 def test_backward_takes_a_gradient_of_any_kind_of_number():

@@ -1,5 +1,7 @@
 """Tensor: an array, its gradient, its device and its place on the tape."""
 
+import operator
+
 import numpy as np
 
 from tinynet.devices import as_device
@@ -13,6 +15,9 @@ class Tensor:
     the first `backward()`; only tensors made with `requires_grad=True` receive one. Operators are those of NumPy, with
     its broadcasting, and record themselves on the tape (tinynet/tape.py); a Python number or an array takes the dtype
     of the tensor it meets. Make one with `tinynet.tensor`.
+
+    Backward uses the arrays that the forward pass used: whoever writes into `.data` between the two gets the gradient at
+    neither point, so update weights after backward.
     """
 
     __slots__ = ("__weakref__", "data", "device", "entry", "grad")
@@ -121,8 +126,23 @@ class Tensor:
     def __float__(self):
         return float(self.item())
 
+    def __int__(self):
+        return int(self.item())
+
     def __bool__(self):
+        if self.data.size != 1:
+            raise ValueError(
+                f"bool: expected a tensor with one element, got shape {self.shape}; use .numpy().all() or .numpy().any()"
+            )
         return bool(self.item())
+
+    def __reduce__(self):  # for copy.deepcopy and pickle
+        if self.entry is not None and self.entry.leaf is None:
+            raise TypeError(
+                "a computed tensor is neither copied nor pickled, because its history cannot be; use .detach(), or no_grad"
+            )
+        grad = None if self.grad is None else self.device.numpy(self.grad)
+        return _again, (self.numpy(), grad, self.requires_grad, self.device)
 
     def __array__(self, dtype=None, copy=None):
         if self.requires_grad:
@@ -140,6 +160,30 @@ class Tensor:
 
     def __getitem__(self, index):
         return shaping.index(self, index)
+
+    def __contains__(self, value):
+        found = self == value
+        return isinstance(found, Tensor) and bool(found.numpy().any())
+
+    __hash__ = object.__hash__  # tensors that are equal remain two parameters
+
+    def __eq__(self, other):
+        return comparisons.compare("==", operator.eq, self, other)
+
+    def __ne__(self, other):
+        return comparisons.compare("!=", operator.ne, self, other)
+
+    def __lt__(self, other):
+        return comparisons.compare("<", operator.lt, self, other)
+
+    def __le__(self, other):
+        return comparisons.compare("<=", operator.le, self, other)
+
+    def __gt__(self, other):
+        return comparisons.compare(">", operator.gt, self, other)
+
+    def __ge__(self, other):
+        return comparisons.compare(">=", operator.ge, self, other)
 
     def __add__(self, other):
         return arithmetic.add(self, other)
@@ -207,9 +251,15 @@ def tensor(data, requires_grad=False, device=None, dtype=None):
     """A new Tensor with a copy of `data`.
 
     data: number, nested list, array or Tensor. device: Device or name, default cpu:0. dtype: default the array's own;
-    Python floats become float32. Raises TypeError for data that are not numbers and for `requires_grad` of a dtype
-    other than float32 and float64.
+    Python floats become float32. PyTorch takes all but `data` by name, and NumPy has dtype in second place: so write
+    `dtype=`. Raises TypeError for data that are not numbers, for `requires_grad` of a dtype other than float32 and
+    float64, and for a `requires_grad` that is neither True nor False.
     """
+    if not isinstance(requires_grad, (bool, np.bool_)):
+        raise TypeError(
+            f"tensor: requires_grad={requires_grad!r}; expected True or False (a dtype or a device is given by name: "
+            "tensor(data, dtype=..., device=...))"
+        )
     device = as_device(device)
     if isinstance(data, Tensor):
         data = data.numpy()
@@ -225,5 +275,12 @@ def tensor(data, requires_grad=False, device=None, dtype=None):
     return made
 
 
+def _again(values, grad, requires_grad, device):
+    made = Tensor(device.array(values), device)
+    made.requires_grad = requires_grad
+    made.grad = None if grad is None else device.array(grad)
+    return made
+
+
 # Down here because the ops build on Tensor; a method looks its op up when it is called.
-from tinynet.ops import arithmetic, reductions, shaping, transfer  # noqa: E402
+from tinynet.ops import arithmetic, comparisons, reductions, shaping, transfer  # noqa: E402

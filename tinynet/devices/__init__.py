@@ -43,6 +43,12 @@ def devices(names: str) -> list[Device]:
     return found
 
 
+def named(name: str) -> Device:
+    """The `Device` that calls itself `name`, such as "cuda:0 stream 2": what a copied or an unpickled one is."""
+    place, _, number = name.partition(" stream ")
+    return devices(",".join([place] * int(number or 1)))[-1]
+
+
 def as_device(device: "Device | str | None") -> Device:
     """A `Device` from a device, a name, or None (which means cpu:0)."""
     if isinstance(device, Device):

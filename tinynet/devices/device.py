@@ -85,5 +85,10 @@ class Device:
         """The time from one `stamp` to a later one, once the device is synchronized."""
         return stop - start
 
+    def __reduce__(self):
+        from tinynet.devices import named  # late: it knows the kinds of devices, which are made from this one
+
+        return named, (self.name,)
+
     def __repr__(self):
         return f"Device({self.name!r})"

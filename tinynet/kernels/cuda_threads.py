@@ -145,7 +145,7 @@ by_map = Kernel(
 
 # Pooling --------------------------------------------------------------------------------------------------------------
 
-# NaN is larger than everything here, so that it is not hidden.
+# NaN is larger than everything here, so that it is not hidden; of several the last wins.
 max_pool = Kernel(
     "max_pool",
     f"raw T x, T lowest, {WINDOWS}",

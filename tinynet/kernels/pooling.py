@@ -20,7 +20,8 @@ from tinynet.kernels.parallel import chunks, pieces
 def max_pool2d(x, kernel, stride, padding, dilation, out_size, want_winner=True):
     """y (N, C, OH, OW) and, in the smallest integer type that holds it, which window element (u KW + v) won first.
 
-    Without want_winner, which costs as much again, the second result is None.
+    NaN is larger than everything, and of several in a window the last wins. Without want_winner, which costs as much
+    again, the second result is None.
     """
     windows, x = _Windows(x.shape, kernel, stride, padding, dilation, out_size), np.ascontiguousarray(x)
     y = empty((*x.shape[:2], *out_size), dtype=x.dtype)
@@ -63,9 +64,22 @@ def max_pool2d(x, kernel, stride, padding, dilation, out_size, want_winner=True)
             y[images] = windows.results(best, len(y[images]))
             if want_winner:
                 np.maximum(windows.results(who, len(y[images])), first, out=winner[images])
+                if np.isnan(best.max()):
+                    _let_nan_win(x[images], y[images], winner[images], kernel, stride, padding, dilation)
 
     pieces(len(x), work, 0.7 * x.size)
     return y, winner
+
+
+def _let_nan_win(x, y, winner, kernel, stride, padding, dilation):
+    # No comparison with a nan is true, so `largest` overlooks them. They are rare: their windows are looked at once more.
+    n, c, i, j = np.nonzero(np.isnan(y))
+    for u, v in np.ndindex(kernel):
+        row, column = i * stride[0] + u * dilation[0] - padding[0], j * stride[1] + v * dilation[1] - padding[1]
+        inside = (row >= 0) & (row < x.shape[2]) & (column >= 0) & (column < x.shape[3])
+        m, k, a, b, row, column = (index[inside] for index in (n, c, i, j, row, column))
+        nan = np.isnan(x[m, k, row, column])
+        winner[m[nan], k[nan], a[nan], b[nan]] = u * kernel[1] + v
 
 
 def max_pool2d_backward(g, winner, x_shape, kernel, stride, padding, dilation):

@@ -64,15 +64,21 @@ def pool_size(size, kernel, stride, padding, dilation, ceil_mode):
 
 
 def max_pool2d(x, kernel, stride, padding, dilation, out_size):
-    """y[n,c,i,j] = the largest x in the window; outside is minus infinity. Also which (u kw + v) it was, the first."""
+    """y[n,c,i,j] = the largest x in the window; outside is minus infinity. Also which (u kw + v) it was, the first.
+
+    NaN is larger than everything; of several in a window the last wins.
+    """
     n, c, h, w = np.shape(x)
     y, winner = np.full((n, c, *out_size), -np.inf), np.zeros((n, c, *out_size), int)
     for m, ch, i, j in np.ndindex(y.shape):
         first = True
         for u, v in product(range(kernel[0]), range(kernel[1])):
             row, col = _source(i, j, u, v, stride, padding, dilation)
-            if 0 <= row < h and 0 <= col < w and (first or x[m, ch, row, col] > y[m, ch, i, j]):
-                y[m, ch, i, j], winner[m, ch, i, j], first = x[m, ch, row, col], u * kernel[1] + v, False
+            if not (0 <= row < h and 0 <= col < w):
+                continue
+            value = x[m, ch, row, col]
+            if first or value > y[m, ch, i, j] or np.isnan(value):
+                y[m, ch, i, j], winner[m, ch, i, j], first = value, u * kernel[1] + v, False
     return y, winner
 
 

@@ -8,6 +8,7 @@ import operator
 
 import numpy as np
 
+from tinynet.ops.inputs import expect, operands
 from tinynet.tape import check_alike, record
 from tinynet.tensor import Tensor
 
@@ -66,18 +67,21 @@ def neg(a):
 
 def exp(x):
     """e^x, elementwise: d(e^x) = e^x dx."""
+    expect("exp", x)
     y = np.exp(x.data)
     return record("exp", y, (x,), lambda g: (g * y,))
 
 
 def log(x):
     """Natural logarithm, elementwise: d(log x) = dx / x."""
+    expect("log", x)
     x_ = x.data
     return record("log", np.log(x_), (x,), lambda g: (g / x_,))
 
 
 def sqrt(x):
     """Square root, elementwise: d(sqrt x) = dx / (2 sqrt x)."""
+    expect("sqrt", x)
     y = np.sqrt(x.data)
     return record("sqrt", y, (x,), lambda g: (g * 0.5 / y,))
 
@@ -148,7 +152,7 @@ def linear(x, weight, bias=None):
     Result: (..., out). Raises ValueError if the sizes do not fit. Paper section 3.5 (fc6, fc7, fc8).
     """
     inputs = (x, weight) if bias is None else (x, weight, bias)
-    check_alike("linear", inputs)
+    expect("linear", *inputs)
     x_, w = x.data, weight.data
     if w.ndim != 2 or x_.ndim < 1 or x_.shape[-1] != w.shape[1]:
         raise ValueError(
@@ -173,27 +177,6 @@ def linear(x, weight, bias=None):
         return (dx, dw) if bias is None else (dx, dw, g.sum(axis=0))
 
     return record("linear", out.reshape(*shape[:-1], w.shape[0]), inputs, backward)
-
-
-def operands(op, a, b):
-    """Both arguments of a binary op as Tensors; a number or an array becomes a constant like the tensor it meets."""
-    if isinstance(a, Tensor):
-        return (a, b) if isinstance(b, Tensor) else (a, _constant(op, b, a))
-    return (_constant(op, a, b), b) if isinstance(b, Tensor) else (_not_tensors(op, a, b))
-
-
-def _constant(op, value, like):
-    # The tensor decides the dtype: neither a Python float nor a float64 array widens float32.
-    xp, dtype = like.device.xp, like.data.dtype
-    array = value if isinstance(value, (int, float, xp.ndarray)) else np.asarray(value)
-    kind = "f" if isinstance(array, float) else "i" if isinstance(array, int) else array.dtype.kind
-    if kind not in "fiub":
-        raise TypeError(f"{op}: expected a Tensor, a number or an array of numbers, got {type(value).__name__}")
-    return Tensor(xp.asarray(value, dtype=None if kind == "f" != dtype.kind else dtype), like.device)
-
-
-def _not_tensors(op, a, b):
-    raise TypeError(f"{op}: expected at least one Tensor, got {type(a).__name__} and {type(b).__name__}")
 
 
 def broadcast(op, function, a, b):

@@ -1,7 +1,8 @@
 """Convolution: the same small kernel at every place of the image."""
 
-from tinynet.ops.windows import map_size, pair, require
-from tinynet.tape import check_alike, record
+from tinynet.ops.inputs import expect, require
+from tinynet.ops.windows import is_whole, map_size, pair
+from tinynet.tape import record
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -17,13 +18,14 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     Paper sections 3.2 and 3.5: groups=2 is what two towers that do not talk compute.
     """
     inputs = (x, weight) if bias is None else (x, weight, bias)
-    check_alike("conv2d", inputs)
+    expect("conv2d", *inputs)
     stride, padding, dilation = pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1)
     shapes = f"x {x.shape}, weight {weight.shape}"
     require(x.ndim == 4 and weight.ndim == 4, f"conv2d: expected x (N, C, H, W) and weight (F, C/groups, KH, KW); {shapes}")
     require(min(x.shape[1:] + weight.shape) >= 1, f"conv2d: expected no axis of length 0 but the batch; {shapes}")
+    require(is_whole(groups, 1), f"conv2d: groups={groups!r}; expected an integer >= 1")
     require(
-        isinstance(groups, int) and groups >= 1 and weight.shape[0] % groups == 0,
+        weight.shape[0] % groups == 0,
         f"conv2d: {weight.shape[0]} output channels cannot be cut into groups={groups}; {shapes}",
     )
     require(
@@ -37,7 +39,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     map_size("conv2d", x.shape, weight.shape[2:], stride, padding, dilation)
 
     kernels, x_, w = x.device.kernels, x.data, weight.data
-    how = stride, padding, dilation, groups
+    how = stride, padding, dilation, int(groups)
     x_shape, wants_x, wants_w = x.shape, x.requires_grad, weight.requires_grad
     y = kernels.conv2d(x_, w, None if bias is None else bias.data, *how)
     x_, w, w_shape = x_ if wants_w else None, w if wants_x else None, weight.shape

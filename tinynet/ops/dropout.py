@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinynet.ops.windows import require
+from tinynet.ops.inputs import expect_floats, require
 from tinynet.tape import record
 from tinynet.tensor import Tensor
 
@@ -19,9 +19,11 @@ def dropout(x, p=0.5, training=True, rng=None, mask=None, *, inverted=True):
     the same as one with weights (1 - p) w in the inverted one: with p = 0.5, "multiply the outputs by 0.5 at test time"
     and "double them while training" are the same network.
 
-    x: any shape. rng: numpy.random.Generator for m (default: an unseeded one). mask: m itself, an array or Tensor of
-    x's shape, instead. Raises ValueError for p outside [0, 1] or a mask of another shape. Paper section 4.2.
+    x: floats of any shape. rng: numpy.random.Generator for m, or a seed of one (default: an unseeded one). mask: m itself,
+    an array or Tensor of x's shape, instead. Raises TypeError for integers, ValueError for p outside [0, 1] or a mask of
+    another shape. Paper section 4.2.
     """
+    expect_floats("dropout", x)
     require(0 <= p <= 1, f"dropout: p={p}; expected a probability between 0 and 1")
     xp, dtype = x.device.xp, x.dtype
     if not training:
@@ -31,11 +33,14 @@ def dropout(x, p=0.5, training=True, rng=None, mask=None, *, inverted=True):
         return record("dropout", x.data * scale, (x,), lambda g: (g * scale,))
     if mask is None:
         # Drawn by NumPy on the host, so that every device drops the same units.
-        mask = (rng or _unseeded).random(x.shape, dtype=np.float32) >= p
-    mask = mask.data if isinstance(mask, Tensor) else mask
-    require(np.shape(mask) == x.shape, f"dropout: mask has shape {np.shape(mask)}, x has shape {x.shape}")
+        rng = _unseeded if rng is None else np.random.default_rng(rng)
+        keep = x.device.array(rng.random(x.shape, dtype=np.float32) >= p)
+    else:
+        mask = mask.data if isinstance(mask, Tensor) else mask
+        require(np.shape(mask) == x.shape, f"dropout: mask has shape {np.shape(mask)}, x has shape {x.shape}")
+        # A copy, because backward must find it as it is now.
+        keep = x.device.array(np.array(mask)) if isinstance(mask, np.ndarray) else xp.array(mask)
+        keep = keep if keep.dtype == bool else keep.astype(dtype)
     scale = dtype.type(1 / (1 - p) if inverted and p < 1 else 1)
-    keep = x.device.array(np.asarray(mask)) if isinstance(mask, np.ndarray) else xp.asarray(mask)
-    keep = keep if keep.dtype == bool else keep.astype(dtype)
     kernels = x.device.kernels
     return record("dropout", kernels.dropout(x.data, keep, scale), (x,), lambda g: (kernels.dropout(g, keep, scale),))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinynet.ops.windows import require
+from tinynet.ops.inputs import expect_floats, require
 from tinynet.tape import record
 from tinynet.tensor import Tensor
 
@@ -12,12 +12,14 @@ def cross_entropy(logits, labels, reduction="mean"):
 
     loss[n] = log(sum_c e^(z[n, c])) - z[n, labels[n]];  dz[n] = g[n] (softmax(z[n]) - onehot(labels[n]))
 
-    logits z: (N, C). labels: (N,) integers in [0, C), an array, a list or a Tensor. reduction: "mean" over the batch,
-    "sum", or "none" for one loss a row. Raises ValueError for other shapes, labels or reductions.
+    logits z: (N, C) floats. labels: (N,) integers in [0, C), an array, a list or a Tensor. reduction: "mean" over the batch,
+    "sum", or "none" for one loss a row. Raises ValueError for other shapes, labels or reductions. PyTorch's function has
+    weights of the classes in third place: write reduction= there.
     Paper section 3.5: multinomial logistic regression.
     """
+    expect_floats("cross_entropy", logits)
     z, xp = logits.data, logits.device.xp
-    labels = np.asarray(labels.numpy() if isinstance(labels, Tensor) else labels)
+    labels = np.array(labels.numpy() if isinstance(labels, Tensor) else labels)  # a copy, for backward
     require(reduction in ("mean", "sum", "none"), f"cross_entropy: reduction={reduction!r}; expected mean, sum or none")
     require(z.ndim == 2, f"cross_entropy: expected logits (N, classes), got shape {z.shape}")
     require(

@@ -1,7 +1,8 @@
 """Normalisation: the paper's, between neighbouring channels, and the one that replaced it, over the batch."""
 
-from tinynet.ops.windows import require
-from tinynet.tape import check_alike, record
+from tinynet.ops.inputs import expect_floats, require
+from tinynet.ops.windows import is_whole
+from tinynet.tape import record
 from tinynet.tensor import Tensor
 
 
@@ -11,13 +12,14 @@ def local_response_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
     y_i = x_i / d_i^beta,  d_i = k + alpha * sum_{j = max(0, i - size//2)}^{min(C - 1, i + (size - 1)//2)} x_j^2
     dx_i = g_i d_i^-beta - 2 alpha beta x_i * sum_{j : i in window(j)} g_j x_j d_j^-(beta + 1)
 
-    x: (N, C, ...); the window runs over channels. Result: the shape of x. Raises ValueError for fewer than two axes or
-    a size below 1. Paper section 3.3; alpha is not divided by size. PyTorch's and Caffe's is: give them alpha * size
-    (and Caffe k=1) for the same numbers. So did the 2012 code: its alpha was 1e-4 / 5.
+    x: (N, C, ...), floats; the window runs over channels. Result: the shape of x. Raises ValueError for fewer than two axes
+    or a size below 1. Paper section 3.3; alpha is not divided by size. PyTorch's and Caffe's is, and their k is 1 if it is
+    not given: give them alpha * size, and k, for the same numbers. The 2012 code divided, too: its alpha was 1e-4 / 5.
     """
+    expect_floats("local_response_norm", x)
     require(x.ndim >= 2, f"local_response_norm: expected x (N, C, ...), got shape {x.shape}")
-    require(isinstance(size, int) and size >= 1, f"local_response_norm: size={size!r}; expected an integer >= 1")
-    kernels, x_ = x.device.kernels, x.data
+    require(is_whole(size, 1), f"local_response_norm: size={size!r}; expected an integer >= 1")
+    kernels, x_, size = x.device.kernels, x.data, int(size)
     y, d = kernels.local_response_norm(x_, size, alpha, beta, k)
     return record(
         "local_response_norm",
@@ -35,13 +37,20 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
 
     training: mean and (biased) variance are those of this batch over all axes but the channels, and the running ones
     move towards them in place, r <- (1 - momentum) r + momentum * new, with the unbiased variance; otherwise the
-    running ones are used. x: (N, C, ...). weight, bias, running_mean, running_var: (C,), the last two as Tensors or
-    arrays. Raises ValueError for other shapes, and for training on one value a channel.
+    running ones are used. x: (N, C, ...), floats. weight, bias, running_mean, running_var: (C,), the last two as Tensors
+    off the tape or as arrays of x's device. Raises ValueError for other shapes, and for training on one value a channel.
+    The order is not PyTorch's, which is F.batch_norm(x, running_mean, running_var, weight, bias, training, ...).
     Ioffe and Szegedy 2015; the 2012 paper used local_response_norm.
     """
-    check_alike("batch_norm", (x, weight, bias))
-    channels = x.shape[1:2]
-    for name, value in dict(weight=weight, bias=bias, running_mean=running_mean, running_var=running_var).items():
+    expect_floats("batch_norm", x, weight, bias)
+    channels, running_ones = x.shape[1:2], dict(running_mean=running_mean, running_var=running_var)
+    for name, value in running_ones.items():
+        # They are written into, and a call in PyTorch's order would have the weights here.
+        require(
+            not getattr(value, "requires_grad", False),
+            f"batch_norm: {name} has requires_grad=True; expected (x, weight, bias, running_mean, running_var, ...)",
+        )
+    for name, value in dict(weight=weight, bias=bias, **running_ones).items():
         require(value.shape == channels, f"batch_norm: {name} has shape {value.shape}, expected {channels} for x {x.shape}")
     axes = (0, *range(2, x.ndim))
     count = x.size // max(x.shape[1], 1)

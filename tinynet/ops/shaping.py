@@ -4,13 +4,16 @@ import math
 
 import numpy as np
 
-from tinynet.tape import check_alike, record
+from tinynet.ops.inputs import expect, require
+from tinynet.tape import record
 from tinynet.tensor import Tensor
+
+INTEGERS = int, np.integer  # faster to ask than numbers.Integral
 
 
 def reshape(x, *shape):
     """x with another shape, given as integers or as one tuple; one size may be -1."""
-    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], INTEGERS) else shape
     before = x.shape
     try:
         out = x.data.reshape(shape)
@@ -21,7 +24,7 @@ def reshape(x, *shape):
 
 def transpose(x, *axes):
     """x with its axes permuted as in NumPy: reversed if none is given, else all of them in their new order."""
-    axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], INTEGERS) else axes
     axes = tuple(axes or reversed(range(x.ndim)))
     if sorted(a % max(x.ndim, 1) for a in axes) != list(range(x.ndim)):
         raise ValueError(f"transpose: axes {axes} are not an order of the {x.ndim} axes of shape {x.shape}")
@@ -42,9 +45,10 @@ def index(x, key):
     """x[key] for any index that NumPy takes; an element that was picked twice gets both gradients."""
     shape, xp = x.shape, x.device.xp
     parts = key if isinstance(key, tuple) else (key,)
-    parts = tuple(p.data if isinstance(p, Tensor) else p for p in parts)
-    key = parts if isinstance(key, tuple) else parts[0]
     views = all(p is None or p is Ellipsis or isinstance(p, (int, np.integer, slice)) for p in parts)
+    if not views:
+        parts = tuple(_picks(p, x.device) for p in parts)
+        key = parts if isinstance(key, tuple) else parts[0]
 
     def backward(g):
         dx = xp.zeros(shape, dtype=g.dtype)
@@ -57,9 +61,23 @@ def index(x, key):
     return record("index", x.data[key], (x,), backward)
 
 
+def _picks(part, device):
+    # Arrays are brought to the device, as copies, because backward must find them as they are now.
+    if isinstance(part, Tensor):
+        return part.data
+    if isinstance(part, device.xp.ndarray):
+        return device.xp.array(part)
+    return device.array(part) if isinstance(part, np.ndarray) else part
+
+
 def concat(tensors, axis=0):
     """The tensors joined along an existing axis; each gets its own part of the gradient."""
-    tensors = _all_alike("concat", tensors, lambda t: t.shape[:axis] + t.shape[axis:][1:] if t.ndim else None)
+
+    def rest(t):
+        require(-t.ndim <= axis < t.ndim, f"concat: no axis {axis} in shape {t.shape}; expected one that all tensors have")
+        return t.shape[:axis] + t.shape[axis:][1:]
+
+    tensors = _all_alike("concat", tensors, rest)
     data = [t.data for t in tensors]
     ends = np.cumsum([d.shape[axis] for d in data])[:-1].tolist()
     out = tensors[0].device.xp.concatenate(data, axis=axis)
@@ -75,8 +93,9 @@ def stack(tensors, axis=0):
 
 def pad(x, pad_width, constant_values=0):
     """x with a border of a constant, as in NumPy: pad_width is one int, or (before, after), or one such pair an axis."""
-    if not isinstance(pad_width, int):
-        pad_width = tuple(w if isinstance(w, int) else tuple(w) for w in pad_width)
+    expect("pad", x)
+    if not isinstance(pad_width, INTEGERS):
+        pad_width = tuple(w if isinstance(w, INTEGERS) else tuple(w) for w in pad_width)
     try:
         out = x.device.xp.pad(x.data, pad_width, constant_values=constant_values)
         widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
@@ -92,7 +111,7 @@ def _all_alike(op, tensors, what):
     tensors = tuple(tensors)
     if not tensors:
         raise ValueError(f"{op}: expected at least one tensor, got none")
-    check_alike(op, tensors)
-    if len({(t.ndim, what(t)) for t in tensors}) > 1 or what(tensors[0]) is None:
+    expect(op, *tensors)
+    if len({(t.ndim, what(t)) for t in tensors}) > 1:
         raise ValueError(f"{op}: shapes {', '.join(str(t.shape) for t in tensors)} do not fit together")
     return tensors

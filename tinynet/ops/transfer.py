@@ -1,6 +1,7 @@
 """Transfer: the one operation whose input and output are on different devices."""
 
 from tinynet.devices import as_device
+from tinynet.ops.inputs import expect
 from tinynet.tape import record
 from tinynet.tensor import Tensor
 
@@ -10,6 +11,7 @@ def transfer(x, device):
 
     device: Device or name. This is how the paper's two GPUs meet in conv3 and in the fully connected layers, section 3.2.
     """
+    expect("transfer", x)
     here, there = x.device, as_device(device)
     if there is here:
         return x

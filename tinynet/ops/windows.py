@@ -7,9 +7,14 @@ from numbers import Integral
 def pair(name, value, least):
     """An int, or a (rows, columns) pair of ints, as a pair; raises ValueError below `least` or for anything else."""
     values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
-    if len(values) != 2 or not all(isinstance(v, Integral) and not isinstance(v, bool) and v >= least for v in values):
+    if len(values) != 2 or not all(is_whole(v, least) for v in values):
         raise ValueError(f"{name}={value!r}; expected an integer >= {least}, or a (rows, columns) pair of them")
     return int(values[0]), int(values[1])
+
+
+def is_whole(value, least):
+    """Whether this is an integer, Python's or NumPy's, of at least `least`."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
 
 
 def map_size(op, x_shape, kernel, stride, padding, dilation, ceil_mode=False):
@@ -29,9 +34,3 @@ def map_size(op, x_shape, kernel, stride, padding, dilation, ceil_mode=False):
             f"{x_shape[2]}x{x_shape[3]} with padding {padding}; use larger images or more padding"
         )
     return tuple(sizes)
-
-
-def require(condition, message):
-    """Raises ValueError with the message unless the condition holds."""
-    if not condition:
-        raise ValueError(message)

@@ -1,0 +1,24 @@
+"""Comparisons: which elements are equal, smaller, larger. A comparison has no slope, so nothing of it goes on the tape."""
+
+import numpy as np
+
+from tinynet.ops.arithmetic import broadcast
+from tinynet.tape import check_alike, record
+from tinynet.tensor import Tensor
+
+
+def compare(op, function, a, b):
+    """function(a, b), elementwise with NumPy's broadcasting, as a Tensor of booleans.
+
+    a: Tensor. b: Tensor of any dtype on the same device, number or array; NotImplemented, as Python wants it, for the rest.
+    """
+    if isinstance(b, Tensor):
+        if b.device is not a.device:
+            check_alike(op, (a, b))
+    else:
+        b = b if isinstance(b, (int, float, a.device.xp.ndarray)) else np.asarray(b)
+        if hasattr(b, "dtype") and b.dtype.kind not in "fiub":
+            return NotImplemented
+        # A float tensor decides the dtype, as in arithmetic: float32's 0.1 is equal to 0.1. Beside integers NumPy decides.
+        b = Tensor(a.device.xp.asarray(b, dtype=a.dtype if a.dtype.kind == "f" else None), a.device)
+    return record(op, broadcast(op, function, a, b), (a.detach(),), None)
