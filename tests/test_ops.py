@@ -75,7 +75,7 @@ def test_equal_maxima_share_the_gradient(axis):
     np.testing.assert_allclose(g, won / won.sum(axis=axis, keepdims=True))
 
 
-@pytest.mark.parametrize("op", ["sum", "mean", "max"])
+@pytest.mark.parametrize("op", ["sum", "mean", "max", "min"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, bool])
 def test_reduction_of_integers_is_numpys_and_does_not_overflow(op, dtype):
     x = np.array([200, 100, 7]).astype(dtype)

@@ -75,11 +75,11 @@ def test_transpose_and_reshape_give_the_gradient_back_as_it_came(data):
 def test_reductions_are_numpys(data):
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4))
     axis = data.draw(st.one_of(st.none(), hnp.valid_tuple_axes(len(shape))))
-    keepdims, op = data.draw(st.booleans()), data.draw(st.sampled_from(["sum", "mean", "max"]))
+    keepdims, op = data.draw(st.booleans()), data.draw(st.sampled_from(["sum", "mean", "max", "min"]))
     x = normal(*shape)
     y, (g,) = gradients(lambda t: getattr(t, op)(axis=axis, keepdims=keepdims), x)
     np.testing.assert_allclose(y, getattr(x, op)(axis=axis, keepdims=keepdims), rtol=1e-12)
-    # Every output spreads 1 (mean, max) or as much as it has terms (sum) over its inputs.
+    # Every output spreads 1 (mean, max, min) or as much as it has terms (sum) over its inputs.
     np.testing.assert_allclose(g.sum(), x.size if op == "sum" else y.size, rtol=1e-12)
 
 

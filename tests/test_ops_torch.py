@@ -216,6 +216,11 @@ def test_sigmoid_keeps_its_small_values_and_slopes(dtype, lowest):
     assert y.dtype == dtype and np.isnan(tn.sigmoid(tn.tensor(np.array(np.nan, dtype))).numpy())
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_abs(dtype):
+    check(abs, torch.abs, [-2.0, -0.0, 0.0, 1.5], dtype=dtype)
+
+
 @pytest.mark.parametrize("name", ["maximum", "minimum"])
 def test_maximum_and_minimum_with_ties(name):
     a, b = (np.random.default_rng(i).integers(0, 3, (4, 5)) for i in range(2))
@@ -224,8 +229,9 @@ def test_maximum_and_minimum_with_ties(name):
 
 @pytest.mark.parametrize("keepdim", [False, True])
 @pytest.mark.parametrize("axis", [0, 1, -1, (0, 2), (0, 1, 2)], ids=str)
-def test_max_with_ties_is_torchs_amax(axis, keepdim):
+def test_max_and_min_with_ties_are_torchs_amax_and_amin(axis, keepdim):
     x = np.random.default_rng(0).integers(0, 3, (3, 4, 5))
+    check(lambda t: t.min(axis, keepdim), lambda t: t.amin(axis, keepdim), x, dtype=np.float64)
     check(lambda t: t.max(axis, keepdim), lambda t: t.amax(axis, keepdim), x, dtype=np.float64)
 
 

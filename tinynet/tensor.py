@@ -224,6 +224,9 @@ class Tensor:
     def __neg__(self):
         return arithmetic.neg(self)
 
+    def __abs__(self):
+        return arithmetic.abs(self)
+
     def sum(self, axis=None, keepdims=False):
         return reductions.sum(self, axis, keepdims)
 
@@ -232,6 +235,9 @@ class Tensor:
 
     def max(self, axis=None, keepdims=False):
         return reductions.max(self, axis, keepdims)
+
+    def min(self, axis=None, keepdims=False):
+        return reductions.min(self, axis, keepdims)
 
     def reshape(self, *shape):
         return shaping.reshape(self, *shape)

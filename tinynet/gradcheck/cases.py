@@ -92,6 +92,7 @@ UNARY = {
     "tanh": (tn.tanh, normal, (2, 3)),
     "sigmoid": (tn.sigmoid, normal, (2, 3)),
     "neg": (lambda x: -x, normal, (2, 3)),
+    "abs": (abs, distinct, (2, 3)),
     "pow: square": (lambda x: x**2, distinct, (2, 3)),
     "pow: cube": (lambda x: x**3, distinct, (2, 3)),
     "pow: inverse": (lambda x: x**-1, distinct, (2, 3)),
@@ -164,7 +165,7 @@ def _cases():
     for shape in [(3,), (4, 3), (2, 4, 3), (1, 3)]:
         yield Case("linear", f"x {shape}", tn.linear, normal, (shape, (5, 3)))
         yield Case("linear", f"x {shape} bias", tn.linear, normal, (shape, (5, 3), (5,)))
-    for op in ("sum", "mean", "max"):
+    for op in ("sum", "mean", "max", "min"):
         for axis in REDUCED_AXES:
             for keepdims in (False, True):
                 name = f"axis {axis}{' keepdims' if keepdims else ''}"

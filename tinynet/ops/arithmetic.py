@@ -65,6 +65,12 @@ def neg(a):
     return record("neg", -a.data, (a,), lambda g: (-g,))
 
 
+def abs(x):
+    """|x|, elementwise: d|x| = sign(x) dx, so that the slope at 0 is 0."""
+    x_ = x.data
+    return record("abs", np.abs(x_), (x,), lambda g: (g * np.sign(x_),))
+
+
 def exp(x):
     """e^x, elementwise: d(e^x) = e^x dx."""
     expect("exp", x)

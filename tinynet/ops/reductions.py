@@ -22,17 +22,26 @@ def mean(x, axis=None, keepdims=False):
 
 def max(x, axis=None, keepdims=False):
     """The largest value over `axis` (None, int or tuple); equal largest values share the gradient equally."""
+    return _choose("max", x, axis, keepdims)
+
+
+def min(x, axis=None, keepdims=False):
+    """The smallest value over `axis` (None, int or tuple); equal smallest values share the gradient equally."""
+    return _choose("min", x, axis, keepdims)
+
+
+def _choose(op, x, axis, keepdims):
     spread = _spreader(x, axis, keepdims)
     x_ = x.data
     if x_.size == 0:
-        raise ValueError(f"max: a tensor of shape {x.shape} has no largest value; expected at least one element")
-    out = x_.max(axis=axis, keepdims=keepdims)
+        raise ValueError(f"{op}: a tensor of shape {x.shape} has no values to choose from; expected at least one element")
+    out = getattr(x_, op)(axis=axis, keepdims=keepdims)
 
     def backward(g):
         won = x_ == spread(out)
         return (won * (spread(g) / won.sum(axis=axis, keepdims=True, dtype=x_.dtype)),)
 
-    return record("max", out, (x,), backward)
+    return record(op, out, (x,), backward)
 
 
 def _spreader(x, axis, keepdims):
