@@ -35,8 +35,14 @@ def test_an_activation_that_forward_keeps_is_neither_parameter_nor_buffer(contex
         assert list(net.state_dict()) == [name for name, _ in net.named_parameters()] == ["l.weight", "l.bias"]
         net.load_state_dict(Keeper().state_dict())
         net.to(dtype=np.float32)
-    net.h = tn.tensor([1.0])  # given to it from outside, after all
-    assert "h" in net.state_dict()
+
+
+def test_an_attribute_that_forward_left_empty_may_become_a_buffer():
+    net = Keeper()
+    net.mask = None
+    net(tn.tensor([[1.0, 2.0]]))
+    net.mask = tn.tensor([1.0])
+    assert "mask" in net.state_dict()
 
 
 def test_a_computed_tensor_that_is_put_into_a_list_or_set_from_outside_is_no_parameter():

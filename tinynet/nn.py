@@ -4,7 +4,6 @@ A module's parameters, buffers and sub-modules are simply its attributes, in the
 their lists and dicts counts too. There is no registry and no lazy shape: a layer says all its sizes.
 """
 
-import contextvars
 import math
 from numbers import Integral
 
@@ -39,57 +38,55 @@ __all__ = [
 ]
 
 
-_running = contextvars.ContextVar("modules whose forward is running", default=())
-
-
 class Module:
     """Base of layers and networks: define `forward`, call the module.
 
     To a module belongs what its attributes are, or hold in lists, tuples and dicts, nested or not, in the order in which
     they were set: other Modules; Tensors made with requires_grad, its parameters (trained and saved); and other Tensors,
     its buffers (saved, not trained; a parameter that is frozen becomes one). Two kinds of Tensors do not belong to it: those
-    that were computed on the tape, and those that are no parameters and that its own `forward` puts into a new attribute,
-    alone or in a list of its own making (self.h = h, to be looked at later). Nothing is found in other objects.
+    that were computed on the tape; and those that its own `forward` keeps (self.h = h, to be looked at later) in attributes
+    that were not there before, or None, and that are no parameters. Nothing is found in other objects.
 
     Raises TypeError when a parameter or buffer is replaced by a Tensor that is none; and when it is asked for what belongs
     to it, ValueError for a module inside itself or two Tensors of one name, TypeError for a set, which has no order.
     """
 
     training = True
-    _kept = frozenset()  # names of attributes that forward has made
+    _kept = frozenset()  # names of the attributes that forward has made
 
     def forward(self, x):
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define what it computes")
 
     def __call__(self, *args, **kwargs):
-        outer = _running.set((*_running.get(), self))
+        before = self._filled()
         try:
             return self.forward(*args, **kwargs)
         except (MemoryError, RuntimeError) as error:
             error.module = getattr(error, "module", self)  # the innermost, for whoever wants to say where
             raise
         finally:
-            _running.reset(outer)
+            if made := self._filled() - before:
+                self._kept |= made
 
     def __setattr__(self, name, value):
-        old, kept = None if name in self._kept else vars(self).get(name), self._kept - {name}
-        if isinstance(old, Tensor) and isinstance(value, Tensor) and not _computed(old):
-            if _computed(value) or (old.requires_grad and not value.requires_grad):
-                what = "parameter" if old.requires_grad else "buffer"
-                raise TypeError(
-                    f"{type(self).__name__}: {name} is a {what} and would no longer be one; write into {name}.data, "
-                    f"or give it a Tensor made by tn.tensor{'(..., requires_grad=True)' * old.requires_grad}"
-                )
-        elif any(module is self for module in _running.get()):
-            trained = any(isinstance(part, Module) or part.requires_grad for _, part in _parts(value, name, (self,)))
-            if not trained and not any(_parts(old, name, (self,))):
-                kept |= {name}
-        if kept != self._kept:
-            vars(self)["_kept"] = kept
+        old = None if name in self._kept else vars(self).get(name)
+        replaced = isinstance(old, Tensor) and isinstance(value, Tensor) and not _computed(old)
+        if replaced and (_computed(value) or (old.requires_grad and not value.requires_grad)):
+            what = "parameter" if old.requires_grad else "buffer"
+            raise TypeError(
+                f"{type(self).__name__}: {name} is a {what} and would no longer be one; write into {name}.data, "
+                f"or give it a Tensor made by tn.tensor{'(..., requires_grad=True)' * old.requires_grad}"
+            )
         super().__setattr__(name, value)
 
+    def _filled(self):
+        return {name for name, value in vars(self).items() if value is not None}
+
     def _items(self):
-        return [(name, value) for name, value in vars(self).items() if name not in self._kept]
+        return [(name, value) for name, value in vars(self).items() if name not in self._kept or self._trains(name, value)]
+
+    def _trains(self, name, value):
+        return any(isinstance(part, Module) or part.requires_grad for _, part in _parts(value, name, (self,)))
 
     def named_tensors(self):
         """(name, Tensor) of all parameters and buffers, names joined by dots, in the order in which they were made."""
