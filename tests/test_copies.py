@@ -102,3 +102,11 @@ def test_an_array_may_be_used_again_between_forward_and_backward(name):
         y.backward()
         grads.append(x.grad)
     assert np.array_equal(*grads)
+
+
+def test_a_list_of_indices_may_be_used_again_too():
+    key, x = [0, 1], leaf([1.0, 2.0, 3.0])
+    y = x[key].sum()
+    key[0] = 2
+    y.backward()
+    assert np.array_equal(x.grad, [1.0, 1.0, 0.0])

@@ -232,6 +232,35 @@ print(total() == expected)
     assert in_a_process(code) == ["0"] * 10 + ["True"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_plays_a_tape_while_its_parent_does():
+    code = """
+import tinynet as tn
+
+def gradient():
+    w = tn.tensor(np.ones((8, 8), np.float32), requires_grad=True)
+    (w @ w).sum().backward()
+    return w.grad.sum()
+
+def work():
+    while not stop.is_set():
+        gradient()
+
+stop = threading.Event()
+other = threading.Thread(target=work)
+other.start()
+for _ in range(20):
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        os._exit(int(gradient() != 1024))
+    print(os.waitpid(child, 0)[1])
+stop.set()
+other.join()
+"""
+    assert in_a_process(code) == ["0"] * 20
+
+
 def test_threads_and_exit_functions_compute_after_the_program_has_ended():
     code = """
 atexit.register(lambda: print(total() == expected))

@@ -169,7 +169,7 @@ SWITCHING = [
     (AlexNet, "gather"), (evaluation, "evaluate"), (evaluation, "probabilities"),
 ]  # fmt: skip
 IN_A_RUN = [(training.Run, "_train_step"), (training.Run, "_restore")]
-NO_DEVICE = ("bar", "_playing")  # a progress bar and a lock
+NO_DEVICE = ("bar", "playing")  # a progress bar and a lock
 WAITING = (".wait(", "._keep(", ".synchronize(", "_in_flight.append(", "out.entry.source = here")
 
 

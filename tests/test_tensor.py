@@ -194,7 +194,7 @@ def test_integers_take_no_constant_that_would_be_cut_to_fit(dtype, other, given)
 
 @pytest.mark.parametrize("dtype, other", [
     (np.int64, 3), (np.int64, np.int32(3)), (np.uint8, 3), (np.uint8, np.uint8(3)), (np.int16, np.array([3], np.uint8)),
-    (np.uint8, True), (bool, True), (np.int64, [3]),
+    (np.uint8, True), (bool, True), (np.int64, [3]), (np.int32, np.int64(3)), (np.uint8, [3]), (np.int8, np.array([3])),
 ], ids=repr)  # fmt: skip
 def test_integers_take_constants_that_fit(dtype, other):
     y = tn.tensor(np.full(1, 7), dtype=dtype) * other

@@ -43,50 +43,36 @@ class Module:
 
     To a module belongs what its attributes are, or hold in lists, tuples and dicts, nested or not, in the order in which
     they were set: other Modules; Tensors made with requires_grad, its parameters (trained and saved); and other Tensors,
-    its buffers (saved, not trained; a parameter that is frozen becomes one). Two kinds of Tensors do not belong to it: those
-    that were computed on the tape; and those that its own `forward` keeps (self.h = h, to be looked at later) in attributes
-    that were not there before, or None, and that are no parameters. Nothing is found in other objects.
+    its buffers (saved, not trained; a parameter that is frozen becomes one). Tensors that were computed on the tape do not:
+    a forward may keep them (self.h = h). Of others that are not to be saved keep the array, h.data.
 
-    Raises TypeError when a parameter or buffer is replaced by a Tensor that is none; and when it is asked for what belongs
-    to it, ValueError for a module inside itself or two Tensors of one name, TypeError for a set, which has no order.
+    Raises TypeError when a parameter is replaced by a Tensor that is none; and when it is asked for what belongs to it,
+    ValueError for a module inside itself or two Tensors of one name, TypeError for a set, which has no order.
     """
 
     training = True
-    _kept = frozenset()  # names of the attributes that forward has made
 
     def forward(self, x):
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define what it computes")
 
     def __call__(self, *args, **kwargs):
-        before = self._filled()
         try:
             return self.forward(*args, **kwargs)
         except (MemoryError, RuntimeError) as error:
             error.module = getattr(error, "module", self)  # the innermost, for whoever wants to say where
             raise
-        finally:
-            if made := self._filled() - before:
-                self._kept |= made
 
     def __setattr__(self, name, value):
-        old = None if name in self._kept else vars(self).get(name)
-        replaced = isinstance(old, Tensor) and isinstance(value, Tensor) and not _computed(old)
-        if replaced and (_computed(value) or (old.requires_grad and not value.requires_grad)):
-            what = "parameter" if old.requires_grad else "buffer"
+        old = vars(self).get(name)
+        if isinstance(old, Tensor) and isinstance(value, Tensor) and _is_leaf(old) and not _is_leaf(value):
             raise TypeError(
-                f"{type(self).__name__}: {name} is a {what} and would no longer be one; write into {name}.data, "
-                f"or give it a Tensor made by tn.tensor{'(..., requires_grad=True)' * old.requires_grad}"
+                f"{type(self).__name__}: {name} is a parameter and would no longer be one; write into {name}.data, "
+                "or give it a Tensor made by tn.tensor(..., requires_grad=True)"
             )
         super().__setattr__(name, value)
 
-    def _filled(self):
-        return {name for name, value in vars(self).items() if value is not None}
-
     def _items(self):
-        return [(name, value) for name, value in vars(self).items() if name not in self._kept or self._trains(name, value)]
-
-    def _trains(self, name, value):
-        return any(isinstance(part, Module) or part.requires_grad for _, part in _parts(value, name, (self,)))
+        return vars(self).items()
 
     def named_tensors(self):
         """(name, Tensor) of all parameters and buffers, names joined by dots, in the order in which they were made."""
@@ -179,20 +165,22 @@ class Module:
 _HOLDERS = (Tensor, Module, list, tuple, dict, set, frozenset)
 
 
-def _computed(t):
-    return t.entry is not None and t.entry.leaf is None
+def _is_leaf(t):
+    return t.entry is not None and t.entry.leaf is not None
 
 
 def _parts(value, name="", outside=()):
     """(name, Tensor or Module) of what an attribute is or holds, from the outside in. outside: what it is in."""
     if isinstance(value, Tensor):
-        if not _computed(value):
+        if value.entry is None or _is_leaf(value):
             yield name, value
     elif isinstance(value, (set, frozenset)):
         if any(isinstance(item, (Tensor, Module)) for item in value):
             raise TypeError(f"{type(outside[0]).__name__}: {name} is a set, which has no order; use a list")
     elif isinstance(value, (Module, list, tuple, dict)):
         if any(value is holder for holder in outside):
+            if not isinstance(value, Module):
+                return
             raise ValueError(
                 f"{type(outside[0]).__name__}: {name} is the {type(value).__name__} that it is inside of; "
                 "keep a weakref.ref to it instead"

@@ -37,19 +37,19 @@ class SGD:
         self._velocity = {}
         for p in self._params():
             with p.device:
-                self._velocity[id(p)] = p.device, p.device.xp.zeros_like(p.data)
+                self._velocity[p] = p.device, p.device.xp.zeros_like(p.data)
 
     def _params(self):
         return (p for group in self.groups for p in group["params"])
 
     def velocity(self, p):
         """The velocity of a parameter: an array on the parameter's device, with its dtype, even if these have changed."""
-        place, velocity = self._velocity[id(p)]
+        place, velocity = self._velocity[p]
         if place is not p.device or velocity.dtype != p.dtype:
             velocity = velocity if place is p.device else p.device.fetch(velocity, place)
             with p.device:
                 velocity = velocity.astype(p.dtype, copy=False)
-            self._velocity[id(p)] = p.device, velocity
+            self._velocity[p] = p.device, velocity
         return velocity
 
     def step(self):
@@ -88,11 +88,16 @@ class SGD:
         lacks = [key for key in own if key not in state]
         if lacks:
             raise ValueError(f"SGD: the state lacks {', '.join(lacks)}; expected what SGD.state_dict() gives")
+        odd = sorted({key for group in state["groups"] for key in group.keys() ^ self.groups[0].keys()})
+        if odd:
+            keys = ", ".join(self.groups[0])
+            raise ValueError(f"SGD: in the state's groups {', '.join(odd)} is missing, or too much; expected {keys}")
         wanted, given = (
-            [[np.shape(s["velocity"][i]) for i in group["params"]] for group in s["groups"]] for s in (own, state)
+            {"shapes": [np.shape(v) for v in s["velocity"]], "groups": [list(group["params"]) for group in s["groups"]]}
+            for s in (own, state)
         )
         if wanted != given:
-            raise ValueError(f"SGD: the state has groups of parameters of shapes {given}; expected {wanted}")
+            raise ValueError(f"SGD: the state is of parameters of {given}; expected {wanted}")
         self.lr, self.initial_lr, self.momentum = state["lr"], state["initial_lr"], state["momentum"]
         for group, saved in zip(self.groups, state["groups"], strict=True):
             group.update({key: value for key, value in saved.items() if key != "params"})

@@ -9,17 +9,16 @@ switches device. So an operation is a forward result and a function from gradien
 import contextlib
 import contextvars
 import itertools
-import threading
 import weakref
 from operator import attrgetter
 
 from tinynet.devices.device import observe, observers
 from tinynet.errors import DeviceError
 from tinynet.kernels.memory import Lease
+from tinynet.kernels.parallel import playing
 
 _BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
 _numbers = itertools.count()
-_playing = threading.RLock()  # gradients on their way lie in the entries, and two losses may share leaves
 _recording = contextvars.ContextVar("tinynet recording", default=True)
 
 
@@ -77,7 +76,7 @@ def backward(entry, gradient, keep=False):
     ones are added to that sum in place. Saved arrays are freed entry by entry, unless `keep`.
     Raises RuntimeError if part of the tape was freed by an earlier call.
     """
-    with _playing:
+    with playing:
         order = entries(entry)
         for e in order:
             if e.backward is _freed:

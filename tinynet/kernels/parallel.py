@@ -24,6 +24,7 @@ _chosen = None
 # Held by whoever computes in pieces. BLAS has one limit for the whole process: of two callers, the first to end would take
 # it back for the other one, too. And whoever has all threads needs nobody beside it.
 _busy = threading.RLock()
+playing = threading.RLock()  # held by a backward: gradients on their way lie in the tape's entries, and losses share leaves
 _helpers, _handed_over = [], SimpleQueue()  # threads, and the pieces that wait for one
 
 
@@ -167,12 +168,22 @@ def chunks(start, stop, x):
     return (slice(n, min(n + step, stop)) for n in range(start, stop, step))
 
 
+def _before_fork():
+    playing.acquire()  # in this order, as a backward takes them; so nothing is half done in the child
+    _busy.acquire()
+
+
+def _release():
+    _busy.release()
+    playing.release()
+
+
 def _after_fork():
     global _handed_over
-    _busy.release()
+    _release()
     _handed_over = SimpleQueue()
     _helpers.clear()  # a child process has none of its parent's threads
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_busy.acquire, after_in_parent=_busy.release, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_release, after_in_child=_after_fork)

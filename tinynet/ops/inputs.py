@@ -44,6 +44,8 @@ def _constant(op, value, like):
     if dtype.kind != "f":  # floats can take any number; integers take none that would be cut to fit
         given = np.asarray(value).dtype if number else array.dtype
         fits = np.can_cast(given, dtype) or (isinstance(value, int) and dtype.kind in "iu")  # its size NumPy checks
+        if given.kind in "iu" and dtype.kind in "iu" and isinstance(array, np.ndarray):
+            fits = np.array_equal(array.astype(dtype), array)
         if not fits:
             raise TypeError(
                 f"{op}: numbers of {given} do not fit into a tensor of {dtype}; convert the tensor with .astype(...)"

@@ -67,6 +67,8 @@ def _picks(part, device):
         return part.data
     if isinstance(part, device.xp.ndarray):
         return device.xp.array(part)
+    if isinstance(part, list):
+        return list(part)
     return device.array(part) if isinstance(part, np.ndarray) else part
 
 
