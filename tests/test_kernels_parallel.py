@@ -209,32 +209,17 @@ expected = total()
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_forked_child_computes_while_its_parent_does():
-    code = """
-def work():
-    while not stop.is_set():
-        total()
-
-stop = threading.Event()
-other = threading.Thread(target=work)
-other.start()
-for _ in range(10):
-    child = os.fork()
-    if not child:
-        signal.alarm(30)
-        os._exit(total() != expected)
-    print(os.waitpid(child, 0)[1])
-stop.set()
-other.join()
-print(total() == expected)
-"""
-    assert in_a_process(code) == ["0"] * 10 + ["True"]
+FORKED = {
+    "a kernel": ("total()", "expected"),
+    "a backward": ("gradient()", "1024"),
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_forked_child_plays_a_tape_while_its_parent_does():
-    code = """
+@pytest.mark.parametrize("what", FORKED)
+def test_a_forked_child_computes_while_its_parent_does(what):
+    value, expected = FORKED[what]
+    code = f"""
 import tinynet as tn
 
 def gradient():
@@ -244,7 +229,7 @@ def gradient():
 
 def work():
     while not stop.is_set():
-        gradient()
+        {value}
 
 stop = threading.Event()
 other = threading.Thread(target=work)
@@ -252,13 +237,14 @@ other.start()
 for _ in range(20):
     child = os.fork()
     if not child:
-        signal.alarm(20)
-        os._exit(int(gradient() != 1024))
+        signal.alarm(30)
+        os._exit(int({value} != {expected}))
     print(os.waitpid(child, 0)[1])
 stop.set()
 other.join()
+print({value} == {expected})
 """
-    assert in_a_process(code) == ["0"] * 20
+    assert in_a_process(code) == ["0"] * 20 + ["True"]
 
 
 def test_threads_and_exit_functions_compute_after_the_program_has_ended():

@@ -1,5 +1,6 @@
 """Stochastic gradient descent as in the paper, and when to lower its learning rate."""
 
+import itertools
 import math
 
 import numpy as np
@@ -42,6 +43,11 @@ class SGD:
     def _params(self):
         return (p for group in self.groups for p in group["params"])
 
+    def _positions(self):
+        """For each group, where its parameters stand among all."""
+        numbers = itertools.count()
+        return [[next(numbers) for _ in group["params"]] for group in self.groups]
+
     def velocity(self, p):
         """The velocity of a parameter: an array on the parameter's device, with its dtype, even if these have changed."""
         place, velocity = self._velocity[p]
@@ -73,8 +79,7 @@ class SGD:
 
         Keys: lr, initial_lr, momentum; groups, whose params are positions in velocity; velocity, a list.
         """
-        positions = {id(p): i for i, p in enumerate(self._params())}
-        groups = [{**group, "params": [positions[id(p)] for p in group["params"]]} for group in self.groups]
+        groups = [{**group, "params": at} for group, at in zip(self.groups, self._positions(), strict=True)]
         velocity = [np.array(p.device.numpy(self.velocity(p))) for p in self._params()]
         return {"lr": self.lr, "initial_lr": self.initial_lr, "momentum": self.momentum, "groups": groups,
                 "velocity": velocity}  # fmt: skip
@@ -84,18 +89,15 @@ class SGD:
 
         Raises ValueError, before anything is changed, for the state of another optimizer, or of parameters of other shapes.
         """
-        own = self.state_dict()
-        lacks = [key for key in own if key not in state]
+        lacks = [key for key in ("lr", "initial_lr", "momentum", "groups", "velocity") if key not in state]
         if lacks:
             raise ValueError(f"SGD: the state lacks {', '.join(lacks)}; expected what SGD.state_dict() gives")
         odd = sorted({key for group in state["groups"] for key in group.keys() ^ self.groups[0].keys()})
         if odd:
             keys = ", ".join(self.groups[0])
             raise ValueError(f"SGD: in the state's groups {', '.join(odd)} is missing, or too much; expected {keys}")
-        wanted, given = (
-            {"shapes": [np.shape(v) for v in s["velocity"]], "groups": [list(group["params"]) for group in s["groups"]]}
-            for s in (own, state)
-        )
+        given = {"shapes": [np.shape(v) for v in state["velocity"]], "groups": [list(g["params"]) for g in state["groups"]]}
+        wanted = {"shapes": [p.shape for p in self._params()], "groups": self._positions()}
         if wanted != given:
             raise ValueError(f"SGD: the state is of parameters of {given}; expected {wanted}")
         self.lr, self.initial_lr, self.momentum = state["lr"], state["initial_lr"], state["momentum"]
