@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 import alexnet
-from tinynet import checkpoint, training
+from tinynet import files
+from tinynet.training import checkpoint, loop, reporter
+from tinynet.training.log import Log
 
 CLASSES = ("blue", "green", "red")
 QUICK = ("--width", "0.05", "--image-size", "56", "--batch", "8")
@@ -57,16 +59,16 @@ def at(where, number, act, patch):
     """
     count = 0
     if where == "step":
-        before = training.Run._log
+        before = Log.on_step
 
-        def hooked(self, kind, **values):
-            before(self, kind, **values)
-            if kind == "step" and values["step"] == number:
+        def hooked(self, loop, step):
+            before(self, loop, step)
+            if step.number == number:
                 act()
 
-        patch(training.Run, "_log", hooked)
+        patch(Log, "on_step", hooked)
         return
-    owner, name = (training, "evaluate") if where == "validation" else (checkpoint.os, "replace")
+    owner, name = (loop, "evaluate") if where == "validation" else (files.os, "replace")
     before = getattr(owner, name)
 
     def counted(*args, **how):
@@ -82,7 +84,7 @@ def at(where, number, act, patch):
 
 def undrawn(patch):
     """Make runs quick by leaving out their pictures."""
-    patch(training.Run, "draw", lambda self: None)
+    patch(reporter.Pictures, "draw", lambda self: None)
 
 
 def interrupt():

@@ -84,9 +84,9 @@ def test_maps_are_55_27_13_6(full_tape):
 def test_width_classes_and_image_size_are_free(width, classes, image_size):
     model = AlexNet(classes, width, image_size=image_size)
     assert model(tn.tensor(np.zeros((2, 3, image_size, image_size), np.float32))).shape == (2, classes)
-    for name, size in alexnet.SIZES.items():
+    for name, layer in alexnet.LAYERS.items():
         weights = [t for t in parameters_of(name, model.named_parameters()) if t.ndim > 1]
-        assert [len(w) for w in weights] == [max(1, round(size * width / 2))] * 2
+        assert [len(w) for w in weights] == [max(1, round(layer.maps * width / 2))] * 2
     assert sum(sum(counts) for _, _, counts, _ in model.layers()) == sum(p.size for p in model.parameters())
 
 
@@ -224,7 +224,7 @@ def test_state_dict_has_the_same_keys_and_values_whatever_the_devices():
     one, two = (small(devices).state_dict() for devices in ("cpu", TWO))
     assert list(one) == list(two)
     assert all(np.array_equal(one[key], two[key]) for key in one)
-    layers = [f"towers.{i}.{name}" for i in (0, 1) for name in alexnet.SIZES] + ["fc8"]
+    layers = [f"towers.{i}.{name}" for i in (0, 1) for name in alexnet.LAYERS] + ["fc8"]
     assert sorted(one) == sorted(f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias"))
     other = small(TWO, seed=5)
     other.load_state_dict(one)

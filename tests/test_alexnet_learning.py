@@ -30,7 +30,7 @@ def test_gradient_of_every_parameter_of_both_towers():
 
     report = tn.directional_check(loss, model)
     assert report.status == "pass" and min(report.slopes) > 1.9, report
-    layers = [f"towers.{i}.{n}" for i in (0, 1) for n in alexnet.SIZES] + ["fc8"]
+    layers = [f"towers.{i}.{n}" for i in (0, 1) for n in alexnet.LAYERS] + ["fc8"]
     assert {r.name for r in report[1:]} == {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
     assert all(abs(r.numeric) > 100 * r.noise for r in report[1:]), "a parameter without influence would show nothing"
 
@@ -65,7 +65,7 @@ ONES = ("conv2", "conv4", "conv5", "fc6", "fc7")
 def test_initial_values_are_those_of_the_recipe(recipe):
     model = AlexNet(50, 0.25, image_size=64, recipe=recipe, seed=4)
     for tower in model.towers:
-        for name in alexnet.SIZES:
+        for name in alexnet.LAYERS:
             weight, bias = getattr(tower, name).weight.numpy(), getattr(tower, name).bias.numpy()
             std = 0.03 if recipe == "source" and name in ("conv3", "conv4", "conv5") else 0.01
             if recipe == "modern":

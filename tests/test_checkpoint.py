@@ -11,7 +11,9 @@ from runs import QUICK, pictures, run, undrawn
 from safetensors.numpy import load_file, save_file
 
 import tinynet as tn
-from tinynet import checkpoint
+from tinynet import files
+from tinynet.errors import FolderError
+from tinynet.training import checkpoint
 
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array(1.5), "c": np.zeros((0, 3), np.int64)}
 STATE = {"list": [1, 2.5, None, "ü"], "big": 2**127, "lr": 0.1 + 0.2, "nested": {"x": True}}
@@ -56,8 +58,8 @@ def test_a_failure_leaves_the_old_checkpoint_and_no_litter(tmp_path, monkeypatch
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint if moment == "save_file" else checkpoint.os, moment, fail)
-    with pytest.raises(tn.CheckpointError, match=r"x could not be written .*No space left.*choose another --out"):
+    monkeypatch.setattr(checkpoint if moment == "save_file" else files.os, moment, fail)
+    with pytest.raises(FolderError, match=r"x could not be written .*No space left.*choose another folder"):
         checkpoint.save(tmp_path / "x", ARRAYS, {"n": 2})
     monkeypatch.undo()
     assert checkpoint.load(tmp_path / "x")[1] == {"n": 1}
@@ -110,7 +112,7 @@ def test_where_folders_cannot_be_synced_a_checkpoint_is_written_all_the_same(tmp
 
 
 def test_a_folder_that_does_not_exist_cannot_be_written_to(tmp_path):
-    with pytest.raises(tn.CheckpointError, match="could not be written"):
+    with pytest.raises(FolderError, match="could not be written"):
         checkpoint.save(tmp_path / "nowhere" / "x", ARRAYS, STATE)
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from runs import QUICK, at, log, pictures, run, separate, undrawn
 
 import alexnet
-from tinynet import checkpoint, training
+from tinynet.cli.options import TRAINING, predict_parser, train_parser
+from tinynet.training import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +67,13 @@ MISTAKES = {
     "--device tpu": r"unknown device 'tpu'",
     "--device=": r"unknown device ''",
     "--device cpu:": r"unknown device 'cpu:'",
-    f"{TRAIN} --device cpu,cpu:1,cpu:2": r"one device or two; got 3",
+    f"{TRAIN} --device cpu,cpu:1,cpu:2": r"one device or 2; got 3",
     # where it goes
-    f"{TRAIN} --out file/run": r"file/run cannot be written \(Not a directory\); choose another --out",
+    f"{TRAIN} --out file/run": r"file/run cannot be written \(Not a directory\); choose another folder with --out",
     f"{TRAIN} --out file": r"file cannot be written",
     f"{TRAIN} --out {'x' * 300}": r"x cannot be written \(File name too long\)",
-    f"{TRAIN} --out done": r"done holds a run already; go on with it by --resume .*done, or choose another --out",
-    f"{TRAIN} --out shelf": r"shelf holds curves.png already; choose another --out",
+    f"{TRAIN} --out done": r"done holds a run already; choose another folder with --out, or --resume .*done$",
+    f"{TRAIN} --out shelf": r"shelf holds curves.png already; remove what is there, or choose another folder with --out",
     # sizes
     "--image-size 40": r"image_size=40 runs out of pixels in pool5",
     "--image-size 0": r"argument --image-size: 0 is not above 0",
@@ -246,19 +247,19 @@ def helps(parser):
 def test_every_option_that_people_expect_is_there():
     wanted = "--data --epochs --batch --lr --seed --width --image-size --recipe --device --out --resume --workers "
     wanted += "--threads --no-tf32 --workspace --timeline"
-    assert set(wanted.split()) <= set(helps(alexnet.train_parser()))
+    assert set(wanted.split()) <= set(helps(train_parser(alexnet.PROGRAM)))
 
 
-@pytest.mark.parametrize("flag", sorted(set(helps(alexnet.train_parser())) - {"--resume"}))
+@pytest.mark.parametrize("flag", sorted(set(helps(train_parser(alexnet.PROGRAM))) - {"--resume"}))
 def test_help_says_the_default_and_the_papers_value(flag):
-    text = helps(alexnet.train_parser())[flag]
+    text = helps(train_parser(alexnet.PROGRAM))[flag]
     assert "default" in text
     if flag in ("--data", "--epochs", "--batch", "--lr", "--width", "--image-size", "--device"):
         assert "paper: " in text
-    name = flag[2:].replace("-", "_")
-    for defaults in (training.ALWAYS, training.DRAWN, training.FOLDER):
-        if defaults.get(name) is not None:
-            assert re.search(rf"(default|--data) {re.escape(str(defaults[name]))}\b", text), f"{flag}: not the real default"
+    (option,) = (o for o in TRAINING if flag in (o.flag, o.flag.replace("--", "--no-")))
+    for default in (option.default, option.folder):
+        if isinstance(default, (int, float)):
+            assert re.search(rf"(default|--data) {re.escape(str(default))}\b", text), f"{flag}: not the real default"
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
@@ -270,7 +271,7 @@ def test_help_is_printed_for_any_width_of_terminal(verb, columns, monkeypatch, c
     said, complaint = capsys.readouterr()
     assert exit.value.code == 0 and complaint == ""
     assert max(map(len, said.splitlines())) <= max(int(columns), 55)  # argparse's own least
-    assert all(flag in said for flag in helps(alexnet.predict_parser() if verb else alexnet.train_parser()))
+    assert all(flag in said for flag in helps(predict_parser(alexnet.PROGRAM) if verb else train_parser(alexnet.PROGRAM)))
 
 
 def test_the_state_of_a_run_holds_the_options_that_it_was_given(place):

@@ -10,9 +10,10 @@ from PIL import Image
 from runs import QUICK, pictures, run, undrawn
 
 import tinynet as tn
-from alexnet import AlexNet, build
-from tinynet import checkpoint, data
-from tinynet.evaluation import Score, evaluate, probabilities, ranks
+from alexnet import PROGRAM, AlexNet
+from tinynet import data
+from tinynet.training import checkpoint
+from tinynet.training.evaluation import Score, evaluate, probabilities, ranks
 
 CPU = tn.devices("cpu")[0]
 
@@ -137,7 +138,7 @@ def test_predict_prints_the_five_most_probable_classes_of_each_picture(trained, 
 
 def test_predict_prints_what_the_ten_crops_say(trained, capsys):
     image, (arrays, state) = trained / "few" / "green" / "02.png", checkpoint.load(trained / "three")
-    model, recipe = build(state["options"], 3, tn.devices("cpu"))
+    model, recipe = PROGRAM.build(state["options"], 3, tn.devices("cpu"))
     checkpoint.restore(model, arrays, "")
     pixels = data.image_for_network(image, 64)
     (p,) = probabilities(model, [pixels], arrays["mean"], recipe.input_scale, CPU)

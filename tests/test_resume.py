@@ -9,7 +9,9 @@ import signal
 import pytest
 from runs import QUICK, assert_same_run, at, interrupt, log, pictures, run, separate, undrawn
 
-from tinynet import checkpoint, training
+from tinynet import data
+from tinynet.training import checkpoint
+from tinynet.training import run as run_module
 
 OPTIONS = (*QUICK, "--epochs", 3, "--lr", 0.02)  # 3 epochs of 7 steps
 
@@ -84,7 +86,7 @@ def test_after_kill_9_the_last_checkpoint_leads_to_the_same_bits(folder, uninter
 
 
 def test_a_checkpoint_inside_a_long_epoch_is_written_and_used(folder, uninterrupted, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SAVE_EVERY", -1)
+    monkeypatch.setattr(run_module, "SAVE_EVERY", -1)
 
     def die():
         raise SystemExit("as if killed")
@@ -213,7 +215,7 @@ def test_a_checkpoint_that_does_not_say_which_pictures_is_gone_on_with(folder, u
 
 def test_ctrl_c_before_the_first_step_leaves_a_folder_that_can_be_used_again(folder, tmp_path, monkeypatch, capsys):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.data, "pca", lambda *_, **__: interrupt())
+        patch.setattr(data, "pca", lambda *_, **__: interrupt())
         assert run("--data", folder, *OPTIONS, "--out", tmp_path) == 130
     assert capsys.readouterr().err.strip() == "alexnet.py: interrupted; there was nothing new to save"
     assert list(tmp_path.iterdir()) == []
@@ -263,12 +265,14 @@ def test_a_run_whose_log_is_lost_goes_on_and_says_so(folder, uninterrupted, tmp_
 def test_a_reader_that_goes_away_costs_nothing_that_was_done(folder, uninterrupted, tmp_path, line):
     # As in `alexnet.py | head -3`, made certain.
     gone = f"""
-from tinynet import training
-def say(text, before=training.say):
+import builtins
+def say(text="", *more, before=print, **how):
     if text.startswith({line!r}):
         raise BrokenPipeError
-    before(text)
-training.say = say
+    before(text, *more, **how)
+from tinynet.cli import train
+from tinynet.training import reporter
+train.say = reporter.say = say
 """
     assert separate(gone, "--data", folder, *OPTIONS, "--out", tmp_path)[::2] == (141, "")
     epochs = [r for r in log(tmp_path) if r["kind"] == "epoch"]
@@ -300,7 +304,7 @@ def test_validation_images_that_are_all_broken_are_noticed_before_anything_is_co
         pictures(tmp_path / "data" / name, each=8)
     for path in (tmp_path / "data" / "val").rglob("*.png"):
         path.write_bytes(b"this is no picture")
-    monkeypatch.setattr(training.data, "mean_image", lambda *_, **__: pytest.fail("computed something"))
+    monkeypatch.setattr(data, "mean_image", lambda *_, **__: pytest.fail("computed something"))
     assert run("--data", tmp_path / "data", *QUICK, "--out", tmp_path / "out") == 2
     assert "cannot be decoded" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []

@@ -16,11 +16,15 @@ from runs import QUICK, assert_same_run, pictures, run, undrawn
 
 import tinynet as tn
 from alexnet import AlexNet
-from tinynet import evaluation, init, nn, optim, training
+from tinynet import nn, optim
+from tinynet.cli import train as train_module
 from tinynet.devices.sim import Sim
 from tinynet.devices.streams import Streamed
 from tinynet.errors import StreamOrderError
+from tinynet.nn import init
 from tinynet.ops import transfer as transfer_module
+from tinynet.training import evaluation
+from tinynet.training.loop import Loop
 
 # With all of them -----------------------------------------------------------------------------------------------------
 
@@ -141,7 +145,7 @@ def test_everything_works_on_simulated_devices(sims):
 def train(sims, monkeypatch, tmp_path):
     """A function that trains on the simulated devices, from the command line, for an epoch, and goes on for another."""
     undrawn(monkeypatch.setattr)
-    monkeypatch.setattr(training, "devices", lambda names: list(sims) if names == "sim" else tn.devices(names))
+    monkeypatch.setattr(train_module, "devices", lambda names: list(sims) if names == "sim" else tn.devices(names))
     folder = pictures(tmp_path / "pictures", each=6)
 
     def both(out, device="sim"):
@@ -165,11 +169,12 @@ SWITCHING = [
     *((Streamed, name) for name in ("array", "numpy_later", "fetch", "_keep", "synchronize")),
     (MODULES["tinynet.tape"], "backward"), (MODULES["tinynet.tensor"].Tensor, "backward"),
     (transfer_module, "transfer"), (init, "constant_"), (init, "_fill"), (nn.Module, "to"), (nn.Module, "load_state_dict"),
-    (optim.SGD, "__init__"), (optim.SGD, "velocity"), (optim.SGD, "step"), (AlexNet, "forward"), (AlexNet, "each"),
-    (AlexNet, "gather"), (evaluation, "evaluate"), (evaluation, "probabilities"),
+    (optim.SGD, "__init__"), (optim.SGD, "velocity"), (optim.SGD, "step"), (AlexNet, "forward"),
+    (AlexNet, "bordered"), (nn.Towers, "each"), (nn.Towers, "gather"),
+    (evaluation, "evaluate"), (evaluation, "probabilities"),
 ]  # fmt: skip
-IN_A_RUN = [(training.Run, "_train_step"), (training.Run, "_restore")]
-NO_DEVICE = ("bar", "playing")  # a progress bar and a lock
+IN_A_RUN = [(Loop, "_step"), (optim.SGD, "load_state_dict")]
+NO_DEVICE = ("playing",)  # a lock
 WAITING = (".wait(", "._keep(", ".synchronize(", "_in_flight.append(", "out.entry.source = here")
 
 
@@ -192,7 +197,7 @@ def named(rules):
 
 def test_every_function_that_switches_device_is_on_the_list():
     switching = set()
-    where = r"alexnet|tinynet\.(devices\.streams|tape|tensor|ops\.\w+|init|nn|optim|evaluation|training)"
+    where = r"alexnet|tinynet\.(devices\.streams|tape|tensor|ops\.\w+|nn\.\w+|optim|training\.(loop|state|evaluation))"
     for module in (m for name, m in MODULES.items() if re.fullmatch(where, name)):
         for function in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(function, ast.FunctionDef):

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 from drawings import pixels
 from runs import QUICK, assert_same_run, log, pictures, run, undrawn
 
-from tinynet import checkpoint, data, training
+import tinynet as tn
+from tinynet import data
+from tinynet.cli import options
+from tinynet.training import checkpoint
 
 FILES = ["checkpoint.safetensors", "curves.png", "kernels.png", "log.jsonl", "predictions.png"]
 
@@ -78,7 +82,9 @@ def test_it_tells_what_it_does_and_ends_with_a_summary(folder, tmp_path, capsys)
 
 def test_without_arguments_it_trains_on_drawn_pictures_and_says_how_to_use_ones_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "DRAWN", dict(epochs=1, batch=32, image_size=56))
+    quick = dict(epochs=1, batch=32, image_size=56)
+    small = [replace(o, default=quick.get(o.name, o.default)) for o in options.TRAINING]
+    monkeypatch.setattr(options, "TRAINING", small)
     monkeypatch.setattr(data, "synthetic", partial(data.synthetic, train=64, val=32))
     assert run() == 0
     (out,) = (tmp_path / "runs").iterdir()
@@ -152,8 +158,8 @@ def test_a_loss_that_is_not_a_number_is_one_sentence_and_the_last_checkpoint_sta
     assert run("--data", folder, *QUICK, "--epochs", 1, "--out", tmp_path) == 0
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
     capsys.readouterr()
-    real = training.cross_entropy
-    monkeypatch.setattr(training, "cross_entropy", lambda logits, labels: real(logits, labels) * math.nan)
+    real = tn.cross_entropy
+    monkeypatch.setattr(tn, "cross_entropy", lambda logits, labels: real(logits, labels) * math.nan)
     assert run("--resume", tmp_path, "--epochs", 2) == 2
     complaint = capsys.readouterr().err
     assert re.fullmatch(r"alexnet.py: the loss is nan at step 8: the learning rate 0.01 is .* --lr 0.001\n", complaint)

@@ -4,10 +4,11 @@ This file defines nothing but the version; it lists the public names. Some of th
 (`tensor`, `tape`, `devices`): write `from tinynet.tape import record`, and `tinynet.tape` is the function.
 """
 
-from tinynet import init, nn, optim
+from tinynet import nn, optim
 from tinynet.devices import Device, devices
 from tinynet.errors import CheckpointError, DataError, DeviceError, TinynetError, UsageError
 from tinynet.gradcheck import GradientError, assert_gradients, compare_precision, directional_check, gradcheck
+from tinynet.nn import init
 from tinynet.ops.activations import log_softmax, relu, sigmoid, softmax, tanh
 from tinynet.ops.arithmetic import exp, linear, log, matmul, maximum, minimum, sqrt
 from tinynet.ops.convolution import conv2d

@@ -1,6 +1,5 @@
 """The picture of a timeline: a row for each device, a bar for each operation."""
 
-import os
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,23 +7,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from tinynet.draw import INK, MUTED, TRACK, _fit, _page, _style, _write
-from tinynet.errors import UsageError
 from tinynet.timeline import Timeline
 
 PHASES = {"forward": "#4a6a94", "backward": "#f5993d", "update": "#a9b2bd", "copy": "#b3261e"}
 LANE, GAP, LEFT, RIGHT, HEAD, FOOT = 96, 40, 150, 120, 96, 84  # pixels
-
-
-def claim(path):
-    """Raises UsageError if the picture, or the JSON beside it, could not be written or something would be lost."""
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--timeline {path} should end in .png; the trace goes to the same name with .json")
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--timeline {path} cannot be written; give a file in a folder that exists")
-    for file in (path, path.with_suffix(".json")):
-        if file.exists():
-            raise UsageError(f"--timeline: {file} exists already; choose another name, or remove it")
 
 
 @contextmanager

@@ -1,12 +1,27 @@
-"""The errors that a user can cause and mend: the command line prints their one sentence and exits with code 2."""
+"""The errors that a user can cause and mend, each in one sentence: what was given, what was expected, what to do.
+
+They say what is wrong in words of the library; the command line adds which of its options mends it (cli/advice.py).
+"""
 
 
 class TinynetError(Exception):
-    """Base of the errors whose message is written for the user: what was given, what was expected, what to do."""
+    """Base of the errors whose message is written for the user."""
 
 
 class DeviceError(TinynetError):
     """A device that does not exist, cannot be used, or is not where the data is."""
+
+
+class UnusableDeviceError(DeviceError):
+    """A GPU that this machine does not have, or that CuPy cannot use."""
+
+
+class OutOfMemoryError(DeviceError):
+    """A device has run out of memory. place: the Device. doing: "building", "training" or "predicting"."""
+
+    def __init__(self, message, place, doing):
+        super().__init__(message)
+        self.place, self.doing = place, doing
 
 
 class StreamOrderError(DeviceError):
@@ -21,5 +36,21 @@ class CheckpointError(TinynetError):
     """A file that is not a checkpoint, or a checkpoint of another network."""
 
 
+class DivergenceError(TinynetError):
+    """A loss that is no number any more. lr: the learning rate at which that happened."""
+
+    def __init__(self, loss, step, lr):
+        super().__init__(f"the loss is {loss} at step {step}: the learning rate {lr:g} is too high")
+        self.lr = lr
+
+
 class UsageError(TinynetError, ValueError):
     """A size, a name or an option outside of what is possible."""
+
+
+class FolderError(TinynetError):
+    """A folder that cannot be written, or where something would be lost. run: the folder, if a run in it can go on."""
+
+    def __init__(self, message, run=None):
+        super().__init__(message)
+        self.run = run

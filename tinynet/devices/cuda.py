@@ -12,16 +12,16 @@ from importlib import import_module, metadata
 import numpy as np
 
 from tinynet.devices.streams import UPLOADS, Streamed
-from tinynet.errors import DeviceError, UsageError
+from tinynet.errors import UnusableDeviceError, UsageError
 
-INSTALL = "pip install 'tinynet[cuda12]' (or [cuda13], as your driver has it), or run with --device cpu"
+INSTALL = "pip install 'tinynet[cuda12]' (or [cuda13], as your driver has it)"
 REINSTALL = f"reinstall CuPy with its libraries: {INSTALL}"
 
 
 class CUDA(Streamed):
     """`cuda:0`, `cuda:1`, ...: written twice in one list, two streams of one GPU.
 
-    Raises DeviceError with the reason and the remedy when the GPU cannot be used.
+    Raises UnusableDeviceError with the reason and the remedy when the GPU cannot be used.
     """
 
     __slots__ = ("_gpu", "_stream")
@@ -47,14 +47,14 @@ class CUDA(Streamed):
                 self.numpy(ones @ ones + ones)
                 self.kernels = import_module("tinynet.kernels.cuda")
         except Exception as error:
-            raise DeviceError(f"device {name}: {why_unusable(cupy, self._gpu, error)}") from error
+            raise UnusableDeviceError(f"device {name}: {why_unusable(cupy, self._gpu, error)}") from error
 
     def stage(self, host):
         return self._stage(np.asarray(host))
 
     def configure(self, tf32=None, workspace=None):
         if tf32 and int(capability := self._gpu.compute_capability) < 80:
-            raise UsageError(f"{self.name} (sm_{capability}) has no TF32, which needs sm_80 or newer; leave --tf32 out")
+            raise UsageError(f"tf32 needs sm_80 or newer, and {self.name} is sm_{capability}; leave it out")
         if tf32 is not None:
             with self:  # CuPy asks the current GPU whether it has TF32
                 self.kernels.tf32(tf32)
@@ -131,10 +131,10 @@ class CUDA(Streamed):
 
 
 def import_cupy(name: str):
-    """The module cupy; raises DeviceError if there is none, two, or a broken one."""
+    """The module cupy; raises UnusableDeviceError if there is none, two, or a broken one."""
     wheels = sorted({found for d in metadata.distributions() if is_cupy(found := d.metadata["Name"] or "")})
     if len(wheels) > 1:
-        raise DeviceError(
+        raise UnusableDeviceError(
             f"device {name}: two CuPy packages are installed and overwrite each other ({', '.join(wheels)}); "
             f"pip uninstall {' '.join(wheels)}, then install one"
         )
@@ -142,9 +142,9 @@ def import_cupy(name: str):
         import cupy
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
-            raise DeviceError(f"device {name} needs CuPy, which is not installed: {INSTALL}") from error
+            raise UnusableDeviceError(f"device {name} needs CuPy, which is not installed: {INSTALL}") from error
         why = " ".join(str(error).split())
-        raise DeviceError(f"device {name} needs CuPy, which fails to import ({why}): {REINSTALL}") from error
+        raise UnusableDeviceError(f"device {name} needs CuPy, which fails to import ({why}): {REINSTALL}") from error
     return cupy
 
 
@@ -154,16 +154,16 @@ def is_cupy(distribution: str) -> bool:
 
 
 def check_gpus(cupy, index: int) -> None:
-    """Raises DeviceError if GPU `index` is not there."""
+    """Raises UnusableDeviceError if GPU `index` is not there."""
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:
-        raise DeviceError(f"device cuda:{index}: {why_no_gpu(cupy, error)}") from error
+        raise UnusableDeviceError(f"device cuda:{index}: {why_no_gpu(cupy, error)}") from error
     if count == 0:
-        raise DeviceError(f"device cuda:{index}: {why_no_gpu(cupy, 'the driver counts 0 of them')}")
+        raise UnusableDeviceError(f"device cuda:{index}: {why_no_gpu(cupy, 'the driver counts 0 of them')}")
     if index >= count:
         there = "1 GPU is visible, cuda:0" if count == 1 else f"{count} GPUs are visible, cuda:0 to cuda:{count - 1}"
-        raise DeviceError(f"device cuda:{index} does not exist: {there}")
+        raise UnusableDeviceError(f"device cuda:{index} does not exist: {there}")
 
 
 def why_no_gpu(cupy, error) -> str:
@@ -174,7 +174,7 @@ def why_no_gpu(cupy, error) -> str:
     except Exception:
         driver = runtime = 0
     if driver == 0:
-        return "no NVIDIA driver was found; install one, or run with --device cpu"
+        return "no NVIDIA driver was found; install one"
     if driver < runtime:
         have, need = (f"{v // 1000}.{v % 1000 // 10}" for v in (driver, runtime))
         return (
@@ -183,9 +183,7 @@ def why_no_gpu(cupy, error) -> str:
         )
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     setting = "is not set" if visible is None else f"is {visible!r}"
-    return (
-        f"no GPU is visible ({error}); check nvidia-smi and CUDA_VISIBLE_DEVICES, which {setting}, or run with --device cpu"
-    )
+    return f"no GPU is visible ({error}); check nvidia-smi and CUDA_VISIBLE_DEVICES, which {setting}"
 
 
 def why_unusable(cupy, gpu, error) -> str:
@@ -199,4 +197,4 @@ def why_unusable(cupy, gpu, error) -> str:
         return f"its architecture, sm_{gpu.compute_capability}, is not supported by this CuPy ({text}); install another one"
     if "DevicesUnavailable" in text:
         return f"another process has it for itself ({text}); see with nvidia-smi who, or name another GPU"
-    return f"a first small computation fails ({type(error).__name__}: {text}); check nvidia-smi, or run with --device cpu"
+    return f"a first small computation fails ({type(error).__name__}: {text}); check nvidia-smi"

@@ -67,9 +67,9 @@ class Device:
     def configure(self, tf32: bool | None = None, workspace: int | None = None) -> None:
         """Choose how matrix products are rounded, and bound the bytes of kernels' columns: only CUDA has the choice.
 
-        Raises UsageError elsewhere, if anything is chosen.
+        Raises UsageError elsewhere, if anything is chosen; its text begins with the name of the argument.
         """
-        chosen = [flag for flag, value in (("--tf32", tf32), ("--workspace", workspace)) if value is not None]
+        chosen = [name for name, value in (("tf32", tf32), ("workspace", workspace)) if value is not None]
         if chosen:
             raise UsageError(f"{chosen[0]} is for CUDA devices and means nothing on {self.name}; leave it out")
 

@@ -10,9 +10,9 @@ import importlib
 
 import numpy as np
 
-from tinynet import nn
 from tinynet.exercises.checks import expect, gradients
 from tinynet.exercises.exercise import Exercise
+from tinynet.nn import layers
 from tinynet.ops.arithmetic import matmul
 from tinynet.ops.shaping import transpose
 from tinynet.tape import sum_to as library_sum_to
@@ -102,4 +102,4 @@ def _(sum_to):
         return matmul(x, transpose(weight)) + bias  # the library's adds the bias by itself, without broadcasting
 
     tape = importlib.import_module("tinynet.tape")
-    return [(tape, "sum_to", lambda gradient, shape, op="op": sum_to(gradient, shape)), (nn, "linear", linear)]
+    return [(tape, "sum_to", lambda gradient, shape, op="op": sum_to(gradient, shape)), (layers, "linear", linear)]

@@ -14,9 +14,9 @@ But mind that with square matrices every order fits, and only one is right.
 
 import numpy as np
 
-from tinynet import nn
 from tinynet.exercises.checks import by_the_tape, expect, expect_parts, gradients
 from tinynet.exercises.exercise import Exercise
+from tinynet.nn import layers
 from tinynet.ops.arithmetic import matmul
 from tinynet.ops.shaping import transpose
 from tinynet.tape import record
@@ -106,4 +106,4 @@ def _(matmul_backward):
         y = record("matmul", x.data @ w.data, (x, w), lambda g: tuple(matmul_backward(g, x.data, w.data)))
         return y + bias
 
-    return [(nn, "linear", linear)]
+    return [(layers, "linear", linear)]

@@ -197,10 +197,10 @@ exercise.library(
 @exercise.takes_the_place
 def _(grouped_conv, full_kernels):
     # Layer 4 of both towers at once, as one convolution in two groups. The import is here because it takes a while.
-    from alexnet import AlexNet, Tower
+    from alexnet import AlexNet
 
     def each(model, layer, halves):
-        if layer is not Tower.layer4:
+        if "conv4" not in layer.__code__.co_names:
             return original_each(model, layer, halves)
         layers = [tower.conv4 for tower in model.towers]
         weight, bias = concat([conv4.weight for conv4 in layers]), concat([conv4.bias for conv4 in layers])

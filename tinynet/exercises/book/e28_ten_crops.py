@@ -11,14 +11,15 @@ sure of itself can then outvote the nine others.
 
 import numpy as np
 
-from tinynet import data, evaluation
+from tinynet import data
 from tinynet.devices import devices
 from tinynet.exercises.checks import expect, expect_shape
 from tinynet.exercises.exercise import Exercise
 from tinynet.tensor import tensor
+from tinynet.training import evaluation
 
 exercise = Exercise(
-    chapter=9, minutes=15, difficulty=1, after=["e09_softmax_cross_entropy"], compare="tinynet/evaluation.py"
+    chapter=9, minutes=15, difficulty=1, after=["e09_softmax_cross_entropy"], compare="tinynet/training/evaluation.py"
 )
 
 

@@ -20,7 +20,7 @@ from tinynet.exercises.exercise import Exercise
 from tinynet.optim import SGD
 from tinynet.tensor import tensor
 
-exercise = Exercise(chapter=13, minutes=25, difficulty=3, compare="tinynet/training.py")
+exercise = Exercise(chapter=13, minutes=25, difficulty=3, compare="tinynet/training/loop.py")
 
 
 @exercise.given

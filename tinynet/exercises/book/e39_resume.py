@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynet import checkpoint
 from tinynet.exercises.checks import expect_type, require
 from tinynet.exercises.exercise import Exercise
 from tinynet.exercises.words import a_kind
+from tinynet.training import checkpoint
 
-exercise = Exercise(chapter=13, minutes=20, difficulty=3, after=["e38_overfit"], compare="tinynet/training.py")
+exercise = Exercise(chapter=13, minutes=20, difficulty=3, after=["e38_overfit"], compare="tinynet/training/state.py")
 
 
 @exercise.given

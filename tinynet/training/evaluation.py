@@ -1,12 +1,8 @@
-"""What a trained network says: its error on a validation set, and the names that it gives to pictures."""
-
-import sys
+"""What a trained network says: its error on a validation set, and its probabilities for pictures."""
 
 import numpy as np
 
-from tinynet import checkpoint, data, out_of_memory
-from tinynet.devices import devices
-from tinynet.errors import DataError
+from tinynet import data
 from tinynet.ops.activations import softmax
 from tinynet.ops.losses import cross_entropy
 from tinynet.tape import no_grad
@@ -38,6 +34,11 @@ class Score:
     @property
     def state(self):
         return [self.images, self.loss, self.wrong1, self.wrong5]
+
+    @property
+    def error(self):
+        """The top-1 error, a fraction."""
+        return self.means()[1]
 
     def means(self):
         """(mean loss, top-1 error, top-5 error), errors as fractions; nan without images."""
@@ -74,27 +75,3 @@ def probabilities(model, images, mean, scale, device):
                 p = softmax(model(Tensor(device.array(x), device)))
             rows.append(p.numpy().mean(axis=0))
     return np.stack(rows)
-
-
-def predict(args, build):
-    """Print the five most probable classes of each of `args.images`; returns the exit code, 2 if a picture was broken."""
-    arrays, state = checkpoint.load(args.checkpoint)
-    places = devices(args.device)
-    with out_of_memory.explained(places, out_of_memory.PREDICTING):
-        with checkpoint.reading(args.checkpoint):
-            classes, mean = state["classes"], arrays["mean"]
-            model, recipe = build(state["options"], len(classes), places)
-            checkpoint.restore(model, arrays, args.checkpoint)
-        failed = False
-        for name in args.images:
-            try:
-                image = data.image_for_network(name, mean.shape[1])
-            except (DataError, OSError) as error:
-                print(f"alexnet.py: {error}", file=sys.stderr)
-                failed = True
-                continue
-            (p,) = probabilities(model, [image], mean, recipe.input_scale, places[0])
-            print(name)
-            for c in np.argsort(-p)[:5]:
-                print(f"  {100 * p[c]:5.1f} %  {classes[c]}")
-    return 2 if failed else 0

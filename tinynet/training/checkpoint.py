@@ -7,40 +7,24 @@ a power cut.
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tinynet.errors import CheckpointError, TinynetError
+from tinynet.errors import CheckpointError, FolderError, TinynetError
+from tinynet.files import replacing
 
 FORMAT = "tinynet-1"
 NAME = "checkpoint.safetensors"
 
 
-@contextlib.contextmanager
-def replacing(path):
-    """Gives a temporary file to write, which then takes the place of `path` in one go, whenever the power fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        with open(temporary, "r+b") as file:
-            os.fsync(file.fileno())  # else the disk may have the new name before it has the bytes
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # where folders cannot be opened, as on Windows, or have no fsync
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def save(path, arrays, state):
-    """Write arrays (name -> NumPy array) and `state` (JSON-able) to `path`, replacing what was there in one go."""
+    """Write arrays (name -> NumPy array) and `state` (JSON-able) to `path`, replacing what was there in one go.
+
+    Raises FolderError, after which what was there is there still.
+    """
     path = Path(path)
     try:
         with replacing(path) as temporary:
@@ -50,7 +34,7 @@ def save(path, arrays, state):
             save_file(arrays, temporary, {"format": FORMAT, "state": json.dumps(state)})
             temporary.chmod(mode)  # safetensors makes files that nobody but their owner may read
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} could not be written ({error}); free some space or choose another --out") from error
+        raise FolderError(f"{path} could not be written ({error}); free some space, or choose another folder") from error
 
 
 def load(path):

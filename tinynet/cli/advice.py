@@ -1,0 +1,53 @@
+"""What to type: the option that mends an error of the library, and the command that goes on with a run."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from tinynet.errors import DivergenceError, FolderError, OutOfMemoryError, UnusableDeviceError
+
+
+def advised(error, program):
+    """The sentence of an error, with the option that mends it where there is one."""
+    match error:
+        case OutOfMemoryError():
+            return f"{error}: {_less_memory(error)}"
+        case UnusableDeviceError():
+            return f"{error}, or run with --device cpu"
+        case DivergenceError():
+            return f"{error}; start again with --lr {error.lr / 10:g}"
+        case FolderError():  # whose last word is "folder"
+            return f"{error} with --out{f', or --resume {quoted(error.run)}' if error.run else ''}"
+        case MemoryError():  # outside of the network: images, what is saved
+            return f"the memory is full ({error}): lower --width, --batch or --image-size"
+    return str(error)
+
+
+def _less_memory(error):
+    if error.doing == "building":
+        return "lower --width or give another --device"
+    if error.doing == "predicting":
+        return "give another --device"
+    return f"lower --batch or {'--workspace' if error.place.kind == 'cuda' else '--width'}"
+
+
+def command(program):
+    """How this program was started, to be pasted into a shell; the usual way, where it is part of another program."""
+    script = sys.argv[0]
+    if Path(script).stem != program.name:
+        return f"python {program.name}.py"
+    if script.endswith(".py"):
+        return shlex.join(sys.orig_argv[: len(sys.orig_argv) - len(sys.argv[1:])])
+    name = os.path.basename(script)
+    return quoted(name if shutil.which(name) == script else script)
+
+
+def how_to_resume(program, out):
+    """The command that goes on with the run in a folder."""
+    return f"{command(program)} --resume {quoted(out)}"
+
+
+def quoted(path):
+    return shlex.quote(str(path))
