@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from drawings import photos, pixels, towers, training_log
 
-from tinynet import draw
+from tinynet.draw import page
+from tinynet.draw.curves import curves
+from tinynet.draw.kernels import kernels
+from tinynet.draw.predictions import predictions
 
 PICTURES = {
-    "curves": lambda path: draw.curves(training_log(), path),
-    "kernels": lambda path: draw.kernels(towers(12, 12), path),
-    "predictions": lambda path: draw.predictions(photos(2), [0, 1], np.eye(2, 6), list("abcdef"), path),
+    "curves": lambda path: curves(training_log(), path),
+    "kernels": lambda path: kernels(towers(12, 12), path),
+    "predictions": lambda path: predictions(photos(2), [0, 1], np.eye(2, 6), list("abcdef"), path),
 }
 
 
@@ -39,7 +42,7 @@ def test_a_failed_write_leaves_the_old_picture_and_no_temporary_file(tmp_path, m
         file.write_bytes(b"half a pict")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(draw.Figure, "savefig", full_disk)
+    monkeypatch.setattr(page.Figure, "savefig", full_disk)
     with pytest.raises(OSError, match="no space"):
         PICTURES["curves"](path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
@@ -54,16 +57,16 @@ def test_the_users_matplotlib_settings_neither_change_nor_matter(tmp_path):
 
 
 def test_drawing_never_imports_pyplot(tmp_path):
-    program = "import sys; from tinynet import draw; draw.curves([], sys.argv[1]); print(*sys.modules)"
+    program = "import sys; from tinynet.draw.curves import curves; curves([], sys.argv[1]); print(*sys.modules)"
     command = [sys.executable, "-W", "error", "-c", program, str(tmp_path / "empty.png")]
-    root = Path(draw.__file__).parents[1]
+    root = Path(page.__file__).parents[2]
     modules = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.split()
     assert "matplotlib.figure" in modules and "matplotlib.pyplot" not in modules
 
 
 def test_other_formats_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"'picture.pdf' should end in .png"):
-        draw.curves([], tmp_path / "picture.pdf")
+        curves([], tmp_path / "picture.pdf")
 
 
 def test_difficult_names_give_a_picture_and_no_warning(tmp_path):
@@ -71,15 +74,15 @@ def test_difficult_names_give_a_picture_and_no_warning(tmp_path):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for label in range(len(names)):
-            draw.predictions(photos(1), [label], np.eye(len(names))[[label]], names, tmp_path / "p.png")
+            predictions(photos(1), [label], np.eye(len(names))[[label]], names, tmp_path / "p.png")
     assert not caught
 
 
 def test_long_names_end_in_an_ellipsis_within_their_place():
-    _, axes = draw._page(400, 400)
+    _, axes = page.new_page(400, 400)
     for name in ("W" * 200, "Arabian camel, dromedary, Camelus dromedarius, ship of the desert", "a " * 90):
-        text = draw._fit(axes, name, 150, fontsize=8)
+        text = page.fit(axes, name, 150, fontsize=8)
         assert text.endswith("…")
         assert axes.text(0, 0, text, fontsize=8).get_window_extent().width <= 150
-    assert draw._fit(axes, "Arabian camel, dromedary, ship of the desert", 150, fontsize=8) == "Arabian camel, …"
-    assert draw._fit(axes, "cat", 150, fontsize=8) == "cat"
+    assert page.fit(axes, "Arabian camel, dromedary, ship of the desert", 150, fontsize=8) == "Arabian camel, …"
+    assert page.fit(axes, "cat", 150, fontsize=8) == "cat"

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from drawings import pixels, training_log
 
-from tinynet import draw
+from tinynet.draw import curves as draw
 
 
 @pytest.fixture
 def panels(tmp_path, monkeypatch):
     """A function from records to the two axes (loss, error) of the figure that `curves` writes."""
     figures = []
-    write = draw._write
-    monkeypatch.setattr(draw, "_write", lambda figure, path: figures.append(figure) or write(figure, path))
+    write = draw.write
+    monkeypatch.setattr(draw, "write", lambda figure, path: figures.append(figure) or write(figure, path))
 
     def drawn(records):
         path = draw.curves(records, tmp_path / "curves.png")

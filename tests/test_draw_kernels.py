@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawings import pixels, towers, where
 
-from tinynet import draw
+from tinynet.draw import kernels as draw
 
 
 def blocks_of(picture):

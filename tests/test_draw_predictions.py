@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from drawings import photos, pixels, where
 
-from tinynet import draw
+from tinynet.draw import predictions as draw
 
 
 def bars(path):

@@ -10,9 +10,9 @@ from runs import QUICK, log, pictures, run, undrawn
 
 import tinynet as tn
 from alexnet import AlexNet
-from tinynet import draw_timeline
 from tinynet.devices.device import observers
-from tinynet.timeline import Span, Timeline
+from tinynet.draw import timeline as draw_timeline
+from tinynet.instruments.timeline import Span, Timeline
 
 
 def step(devices):

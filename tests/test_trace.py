@@ -5,7 +5,7 @@ import pytest
 from oracles import leaf
 
 import tinynet as tn
-from tinynet.trace import tape
+from tinynet.instruments.trace import tape
 
 
 def test_table_is_aligned_and_numbers_its_lines():

@@ -8,6 +8,7 @@ from tinynet import nn, optim
 from tinynet.devices import Device, devices
 from tinynet.errors import CheckpointError, DataError, DeviceError, TinynetError, UsageError
 from tinynet.gradcheck import GradientError, assert_gradients, compare_precision, directional_check, gradcheck
+from tinynet.instruments.trace import tape
 from tinynet.nn import init
 from tinynet.ops.activations import log_softmax, relu, sigmoid, softmax, tanh
 from tinynet.ops.arithmetic import exp, linear, log, matmul, maximum, minimum, sqrt
@@ -20,6 +21,5 @@ from tinynet.ops.shaping import concat, pad, stack
 from tinynet.ops.transfer import transfer
 from tinynet.tape import no_grad
 from tinynet.tensor import Tensor, tensor
-from tinynet.trace import tape
 
 __version__ = "0.1.0"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tinynet import data, draw_timeline
+from tinynet import data
 from tinynet.cli import options as opt
 from tinynet.cli.advice import command, how_to_resume
 from tinynet.cli.interrupt import Interrupt
 from tinynet.devices import devices
+from tinynet.draw.timeline import drawing
 from tinynet.errors import DataError, UsageError
 from tinynet.kernels.parallel import threads, use_threads
 from tinynet.training import checkpoint, log, run_folder
@@ -111,7 +112,7 @@ def _run(out, options, sets, given, program, places):
         """A context for step n of this process, which draws it if it is the one for --timeline."""
         if n != WARM_UP or "timeline" not in given:
             return nullcontext()
-        return draw_timeline.drawing(places, given["timeline"], f"step {run.loop.steps + 1}")
+        return drawing(places, given["timeline"], f"step {run.loop.steps + 1}")
 
     with explained(places, "building"):
         model, recipe = program.build(options, len(sets[0].classes), places)

@@ -8,7 +8,9 @@ from itertools import islice
 import numpy as np
 from tqdm import tqdm
 
-from tinynet import draw
+from tinynet.draw.curves import curves
+from tinynet.draw.kernels import kernels
+from tinynet.draw.predictions import predictions
 from tinynet.training import log, run_folder
 from tinynet.training.evaluation import probabilities
 from tinynet.training.loop import Listener
@@ -78,8 +80,8 @@ class Pictures(Listener):
     def draw(self):
         """Draw them, from the state of the moment."""
         run, model = self.run, self.run.model
-        draw.curves(log.read(run.out / run_folder.LOG), run.out / "curves.png")
-        draw.kernels(model.first_kernels(), run.out / "kernels.png")
+        curves(log.read(run.out / run_folder.LOG), run.out / "curves.png")
+        kernels(model.first_kernels(), run.out / "kernels.png")
         labels, chosen = run.val_set.labels, np.random.default_rng(0).permutation(len(run.val_set))
         _, first = np.unique(labels[chosen], return_index=True)  # one picture of each class, then any
         chosen = dict.fromkeys([*chosen[np.sort(first)], *chosen])
@@ -87,5 +89,5 @@ class Pictures(Listener):
         images = [run.val_set.image(i) for i in chosen]
         if images:
             p = probabilities(model, images, run.mean, run.recipe.input_scale, run.device)
-            draw.predictions(np.stack(images), labels[chosen], p, run.train_set.classes, run.out / "predictions.png")
+            predictions(np.stack(images), labels[chosen], p, run.train_set.classes, run.out / "predictions.png")
         self._drawn = time.monotonic()

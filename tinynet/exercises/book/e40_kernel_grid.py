@@ -13,11 +13,11 @@ around the whole. White is 255; places that are left over in the last row stay w
 
 import numpy as np
 
-from tinynet import draw
+from tinynet.draw import kernels as drawn
 from tinynet.exercises.checks import expect, require
 from tinynet.exercises.exercise import Exercise
 
-exercise = Exercise(chapter=14, minutes=20, difficulty=2, compare="tinynet/draw.py")
+exercise = Exercise(chapter=14, minutes=20, difficulty=2, compare="tinynet/draw/kernels.py")
 
 
 @exercise.solution
@@ -166,4 +166,4 @@ exercise.hints(
     "(rows * (h + gap) - gap, columns * (w + gap) - gap, 3).",
 )
 
-exercise.library(shades=draw._shades, kernel_grid=lambda kernels, columns, gap: draw._grid(kernels, columns, 1, gap))
+exercise.library(shades=drawn._shades, kernel_grid=lambda kernels, columns, gap: drawn._grid(kernels, columns, 1, gap))

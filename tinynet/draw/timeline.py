@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from tinynet.draw import INK, MUTED, TRACK, _fit, _page, _style, _write
-from tinynet.timeline import Timeline
+from tinynet.draw.page import INK, MUTED, TRACK, fit, new_page, style, write
+from tinynet.instruments.timeline import Timeline
 
 PHASES = {"forward": "#4a6a94", "backward": "#f5993d", "update": "#a9b2bd", "copy": "#b3261e"}
 LANE, GAP, LEFT, RIGHT, HEAD, FOOT = 96, 40, 150, 120, 96, 84  # pixels
@@ -27,8 +27,8 @@ def draw(timeline, path, what):
     total, rows = timeline.seconds() or 1e-3, len(timeline.devices)
     width, height = 1560, HEAD + rows * (LANE + GAP) - GAP + FOOT
     inner = width - LEFT - RIGHT
-    with _style():
-        figure, page = _page(width, height)
+    with style():
+        figure, page = new_page(width, height)
         names = " and ".join(device.name for device in timeline.devices)
         simulated = any(device.kind == "sim" for device in timeline.devices)
         title = f"{what} on {names}{', as if each were as fast as this CPU' * simulated}: {1e3 * total:.3g} ms"
@@ -50,7 +50,7 @@ def draw(timeline, path, what):
             page.add_patch(Rectangle((left, top - out), wide, LANE + 2 * out, facecolor=PHASES[span.phase], linewidth=0))
             if long > 30:
                 font = {"fontsize": 6, "color": INK if span.phase == "update" else "white"}
-                op = _fit(page, span.op, LANE - 16, **font)
+                op = fit(page, span.op, LANE - 16, **font)
                 page.text(left + long / 2, top + LANE / 2, op, rotation=90, ha="center", va="center", **font)
         axes = figure.add_axes((LEFT / width, (FOOT - 12) / height, inner / width, 1 / height))
         axes.set_xlim(0, 1e3 * total)
@@ -58,4 +58,4 @@ def draw(timeline, path, what):
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 2.5, 5, 10]))
         axes.set_xlabel("ms")
-        return _write(figure, path)
+        return write(figure, path)
