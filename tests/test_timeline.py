@@ -10,7 +10,7 @@ from runs import QUICK, log, pictures, run, undrawn
 
 import tinynet as tn
 from alexnet import AlexNet
-from tinynet.devices.device import observers
+from tinynet.devices.device import Device
 from tinynet.draw import timeline as draw_timeline
 from tinynet.instruments.timeline import Span, Timeline
 
@@ -42,7 +42,7 @@ def test_every_operation_is_on_the_row_of_its_device_forward_and_backward(sims, 
     # conv3, fc6 and fc7 fetch the other tower's half, both ways, and fc8 one half; there, and their gradients back;
     # the image goes to the second tower, and needs no gradient.
     assert len(copies) == 2 * (3 * 2 + 1) + 1 and all(s.phase == "copy" for s in copies)
-    assert observers == []
+    assert Device.observers == []
 
 
 @pytest.mark.parametrize("kind", ["cpu", "sim"])
@@ -88,7 +88,7 @@ def test_an_error_inside_leaves_no_observer_and_no_files(tmp_path):
     path = tmp_path / "a.png"
     with pytest.raises(ZeroDivisionError), draw_timeline.drawing(tn.devices("cpu"), path, "step"):
         1 / 0  # noqa: B018
-    assert observers == [] and list(tmp_path.iterdir()) == []
+    assert Device.observers == [] and list(tmp_path.iterdir()) == []
 
 
 def test_stamps_of_cuda_are_events_in_the_streams_of_all_devices(machine):

@@ -4,6 +4,16 @@ They say what is wrong in words of the library; the command line adds which of i
 """
 
 
+def locate(error, **where):
+    """Note on an error where it happened, as attributes, for whoever explains it: the innermost place stays.
+
+    place: the Device that was given work. module: the Module. entry: the entry of the tape that was played backwards.
+    """
+    for name, value in where.items():
+        if not hasattr(error, name):
+            setattr(error, name, value)
+
+
 class TinynetError(Exception):
     """Base of the errors whose message is written for the user."""
 

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 
-from tinynet.devices.device import observe
 from tinynet.tensor import Tensor
 
 
@@ -67,7 +66,7 @@ class SGD:
                     velocity = self.velocity(p)
                     with p.device:
                         p.device.kernels.sgd(p.data, velocity, p.grad, lr, self.momentum, group["weight_decay"])
-                    observe(p.device, "sgd", "update", p.shape)
+                    p.device.observe("sgd", "update", p.shape)
 
     def zero_grad(self):
         """Forget all gradients."""

@@ -12,9 +12,7 @@ import itertools
 import weakref
 from operator import attrgetter
 
-from tinynet.devices.device import observe, observers
-from tinynet.errors import DeviceError
-from tinynet.kernels.memory import Lease
+from tinynet.errors import DeviceError, locate
 from tinynet.kernels.parallel import playing
 
 _BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
@@ -54,8 +52,8 @@ def record(op, data, inputs, backward):
         raise DeviceError(f"{op}: inputs are on {device.name}, which is not current; write `with device:` around it")
     if not isinstance(data, device.xp.ndarray):  # NumPy turns 0-dimensional results into scalars
         data = device.xp.asarray(data)
-    if observers:
-        observe(device, op, "forward", data.shape)
+    if device.observers:
+        device.observe(op, "forward", data.shape)
     if not (on_tape and _recording.get()):
         return first.__class__(data, device)
     parents = tuple([tensor.entry for tensor in inputs])
@@ -105,7 +103,7 @@ def _play(e, keep):
     try:
         gradients = e.backward(g)
     except (MemoryError, RuntimeError) as error:
-        error.entry = e  # for whoever wants to say where
+        locate(error, entry=e)
         raise
     if not isinstance(gradients, tuple) or len(gradients) != len(e.parents):
         raise TypeError(f"backward of {e.op}: expected a tuple of {len(e.parents)} gradients, one an input")
@@ -119,14 +117,14 @@ def _play(e, keep):
         if grad.dtype != parent.dtype:
             raise TypeError(f"backward of {e.op}: gradient is {grad.dtype}, its input is {parent.dtype}")
         if parent.gradient is None:
-            new = parent.leaf is not None and _is_new(grad, g, gradients)
+            new = parent.leaf is not None and _is_new(grad, g, gradients, e.source)
             parent.gradient, parent.owner = grad, _NEW if new else _BORROWED
         elif parent.owner is _SUM:
             parent.gradient += grad
         else:
             parent.gradient, parent.owner = parent.gradient + grad, _SUM
-    if observers:
-        observe(e.source, e.op, "backward", e.shape)
+    if e.source.observers:
+        e.source.observe(e.op, "backward", e.shape)
 
 
 def _deliver(entry):
@@ -138,10 +136,9 @@ def _deliver(entry):
         tensor.grad = xp.array(g) if entry.owner is _BORROWED else xp.asarray(g)
 
 
-def _is_new(grad, g, gradients):
+def _is_new(grad, g, gradients, device):
     # A leaf may keep an array as its own only if nobody else has it: not the output's gradient, not a view, not a twin.
-    own = grad.base is None or isinstance(grad.base, Lease)
-    return own and grad is not g and sum(other is grad for other in gradients) == 1 and grad.ndim > 0
+    return device.owns(grad) and grad is not g and sum(other is grad for other in gradients) == 1 and grad.ndim > 0
 
 
 def _freed(_):

@@ -5,10 +5,12 @@ import operator
 import numpy as np
 
 from tinynet.devices import as_device
-from tinynet.tape import backward, leaf
+from tinynet.ops import arithmetic, comparisons, reductions, shaping, transfer
+from tinynet.tape import backward
+from tinynet.value import Value
 
 
-class Tensor:
+class Tensor(Value):
     """An n-dimensional array whose history can be differentiated.
 
     `.data` is the array (NumPy, or CuPy on a GPU), `.grad` the gradient as an array of the same kind, or None before
@@ -20,43 +22,8 @@ class Tensor:
     neither point, so update weights after backward.
     """
 
-    __slots__ = ("__weakref__", "data", "device", "entry", "grad")
+    __slots__ = ()
     __array_ufunc__ = None  # np.ndarray * Tensor hands over to Tensor.__rmul__ instead of looping over elements
-
-    def __init__(self, data, device, entry=None):
-        self.data, self.device, self.entry, self.grad = data, device, entry, None
-
-    @property
-    def shape(self):
-        return self.data.shape
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-    @property
-    def ndim(self):
-        return self.data.ndim
-
-    @property
-    def size(self):
-        return self.data.size
-
-    @property
-    def requires_grad(self):
-        """Whether this tensor is on the tape: made with `requires_grad=True`, or computed from such a tensor."""
-        return self.entry is not None
-
-    @requires_grad.setter
-    def requires_grad(self, value):
-        if self.entry is not None and self.entry.leaf is None:
-            raise ValueError("requires_grad of a computed tensor cannot be set; use .detach() to cut it off the tape")
-        if not value:
-            self.entry = None
-        elif self.entry is None:
-            if self.data.dtype not in (np.float32, np.float64):
-                raise TypeError(f"requires_grad: {self.data.dtype} has no gradient; expected float32 or float64")
-            self.entry = leaf(self)
 
     def backward(self, gradient=None, keep=False):
         """Put d self / d leaf into `.grad` of every leaf, adding to what is there.
@@ -85,19 +52,11 @@ class Tensor:
                 raise ValueError(f"backward: gradient has shape {gradient.shape}, this tensor has shape {self.shape}")
         backward(self.entry, gradient, keep)
 
-    def numpy(self):
-        """The values as a NumPy array on the host (on the CPU the array itself, not a copy)."""
-        return self.device.numpy(self.data)
-
     def item(self):
         """The value of a one-element tensor as a Python number; raises ValueError for any other size."""
         if self.data.size != 1:
             raise ValueError(f"item: expected a tensor with one element, got shape {self.shape}; use .numpy()")
         return self.numpy().item()
-
-    def detach(self):
-        """A tensor with the same data that is not on the tape."""
-        return Tensor(self.data, self.device)
 
     def to(self, device):
         """This tensor on another device: itself if it is there already, else a recorded copy (see `transfer`)."""
@@ -286,7 +245,3 @@ def _again(values, grad, requires_grad, device):
     made.requires_grad = requires_grad
     made.grad = None if grad is None else device.array(grad)
     return made
-
-
-# Down here because the ops build on Tensor; a method looks its op up when it is called.
-from tinynet.ops import arithmetic, comparisons, reductions, shaping, transfer  # noqa: E402

@@ -4,6 +4,7 @@ import numpy as np
 
 from tinynet.devices.device import Device
 from tinynet.kernels import cpu
+from tinynet.kernels.memory import Lease
 
 
 class CPU(Device):
@@ -13,6 +14,9 @@ class CPU(Device):
 
     def __init__(self, index: int):
         super().__init__("cpu", index, np, cpu)
+
+    def owns(self, array):
+        return array.base is None or isinstance(array.base, Lease)
 
     def array(self, host):
         return np.asarray(host)

@@ -1,16 +1,9 @@
 """What every kind of device offers to the rest of tinynet."""
 
 import time
+from typing import ClassVar
 
-from tinynet.errors import UsageError
-
-observers = []  # functions (device, op, phase, shape), called whenever a device was given work; a timeline is one
-
-
-def observe(device: "Device", op: str | None, phase: str, shape: tuple = ()) -> None:
-    """Tell the observers that `device` was just given `op`; with op None, that what it did until now was waiting."""
-    for observer in observers:
-        observer(device, op, phase, shape)
+from tinynet.errors import UsageError, locate
 
 
 class Device:
@@ -23,6 +16,7 @@ class Device:
 
     __slots__ = ("active", "index", "kernels", "kind", "name", "xp")
 
+    observers: ClassVar[list] = []  # functions (device, op, phase, shape), told of all work that any device is given
     lag = 0  # how many training steps the host may be ahead of what it has seen the result of
 
     def __init__(self, kind: str, index: int, xp, kernels, name: str | None = None):
@@ -34,8 +28,17 @@ class Device:
         return self
 
     def __exit__(self, kind, error, trace):
-        if error is not None and not hasattr(error, "place"):
-            error.place = self  # the innermost, for whoever wants to say where
+        if error is not None:
+            locate(error, place=self)
+
+    def observe(self, op: str | None, phase: str, shape: tuple = ()) -> None:
+        """Tell the observers that this device was just given `op`; with op None, that what it did until now was waiting."""
+        for observer in self.observers:
+            observer(self, op, phase, shape)
+
+    def owns(self, array) -> bool:
+        """Whether an array's memory is its own: it is no view of another one."""
+        return array.base is None
 
     def array(self, host):
         """An array of this device with the values of the NumPy array `host` (shared, where the memory is the same)."""

@@ -17,7 +17,7 @@ from collections import deque
 
 import numpy as np
 
-from tinynet.devices.device import Device, observe
+from tinynet.devices.device import Device
 from tinynet.errors import DeviceError
 
 UPLOADS = -1  # the number of a stream that does nothing but bring batches from the host
@@ -61,7 +61,7 @@ class Streamed(Device):
         with self:
             array = self._upload(staged)
             self._keep(staged)
-        observe(self, "upload", "copy", array.shape)
+        self.observe("upload", "copy", array.shape)
         return array
 
     def array_ahead(self, host):
@@ -70,7 +70,7 @@ class Streamed(Device):
             self._direct[self._uploads] = True  # within one memory there is no bridge that could damage it
         # It arrives in memory of the other stream's, while this one computes, and is then copied within the device.
         array = self.fetch(self._uploads.array(host), self._uploads)
-        observe(self, "upload", "copy", array.shape)
+        self.observe("upload", "copy", array.shape)
         return array
 
     def numpy_later(self, array):
@@ -78,7 +78,7 @@ class Streamed(Device):
             staged = self._download(self._gapless(array))
             self._keep(staged)
             ready = self.record()
-        observe(self, "download", "copy", array.shape)
+        self.observe("download", "copy", array.shape)
 
         def values():
             ready.synchronize()
@@ -100,7 +100,7 @@ class Streamed(Device):
             ready = source.record()
         with self:
             self.wait(ready)
-            observe(self, None, "wait")
+            self.observe(None, "wait")
             landed = self._copy(cargo) if direct else self._upload(cargo)
             self._keep(cargo)
         return landed

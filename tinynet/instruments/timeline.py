@@ -1,6 +1,6 @@
 """Timelines: which device did what when, as Chrome's trace viewer reads it.
 
-The host tells a timeline about every piece of work after it has queued it (`devices.device.observe`). It then sets a
+The host tells a timeline about every piece of work after it has queued it (`Device.observers`). It then sets a
 stamp into the stream of *every* device. So whatever a device does next lies between its last stamp and the one that
 follows: not even a device that has run out of work, and waits for the host, is drawn as busy.
 """
@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinynet.devices.device import observers
+from tinynet.devices.device import Device
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Timeline:
             device.synchronize()  # so that clocks of two GPUs, which have nothing in common, start together
         self._zero = self._last = [device.stamp() for device in self.devices]
         self._notes = []
-        observers.append(self._note)
+        Device.observers.append(self._note)
         return self
 
     def _note(self, device, op, phase, shape):
@@ -50,7 +50,7 @@ class Timeline:
         self._last = stamps
 
     def __exit__(self, *_):
-        observers.remove(self._note)
+        Device.observers.remove(self._note)
         for device in self.devices:
             device.synchronize()
         for row, op, phase, shape, start, stop in self._notes:

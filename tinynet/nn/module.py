@@ -7,6 +7,7 @@ their lists and dicts counts too. There is no registry and no lazy shape: a laye
 import numpy as np
 
 from tinynet.devices import as_device
+from tinynet.errors import locate
 from tinynet.tensor import Tensor
 
 
@@ -31,7 +32,7 @@ class Module:
         try:
             return self.forward(*args, **kwargs)
         except (MemoryError, RuntimeError) as error:
-            error.module = getattr(error, "module", self)  # the innermost, for whoever wants to say where
+            locate(error, module=self)
             raise
 
     def __setattr__(self, name, value):

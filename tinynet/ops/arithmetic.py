@@ -8,36 +8,33 @@ import operator
 
 import numpy as np
 
-from tinynet.ops.inputs import expect, operands
+from tinynet.ops.inputs import expect, kept, operands
 from tinynet.tape import check_alike, record
-from tinynet.tensor import Tensor
 
 
 def add(a, b):
     """a + b, elementwise with NumPy's broadcasting."""
-    a, b = operands("add", a, b)
-    return record("add", broadcast("add", operator.add, a, b), (a, b), lambda g: (g, g))
+    a, b, out = combined("add", operator.add, a, b)
+    return record("add", out, (a, b), lambda g: (g, g))
 
 
 def sub(a, b):
     """a - b, elementwise with NumPy's broadcasting."""
-    a, b = operands("sub", a, b)
-    return record("sub", broadcast("sub", operator.sub, a, b), (a, b), lambda g: (g, -g))
+    a, b, out = combined("sub", operator.sub, a, b)
+    return record("sub", out, (a, b), lambda g: (g, -g))
 
 
 def mul(a, b):
     """a * b, elementwise with NumPy's broadcasting."""
-    a, b = operands("mul", a, b)
-    out = broadcast("mul", operator.mul, a, b)
-    x, y = needed(b, a.data), needed(a, b.data)
+    a, b, out = combined("mul", operator.mul, a, b)
+    x, y = kept(a.data, b), kept(b.data, a)
     return record("mul", out, (a, b), lambda g: (times(g, y), times(g, x)))
 
 
 def div(a, b):
     """a / b, elementwise with NumPy's broadcasting: d(a/b) = da / b - (a / b^2) db."""
-    a, b = operands("div", a, b)
-    out = broadcast("div", operator.truediv, a, b)
-    y, ratio = b.data, needed(b, out)
+    a, b, out = combined("div", operator.truediv, a, b)
+    y, ratio = b.data, kept(out, b)
     return record("div", out, (a, b), lambda g: (g / y, None if ratio is None else -g * ratio / y))
 
 
@@ -46,9 +43,8 @@ def pow(a, b):
     if isinstance(b, (int, float)):
         x, p = a.data, b if isinstance(b, int) else float(b)  # float: an np.float64 would widen float32
         return record("pow", x**p, (a,), lambda g: (g * (p * x ** (p - 1)) if p else g * 0,))
-    a, b = operands("pow", a, b)
-    out = broadcast("pow", operator.pow, a, b)
-    x, y, power, a_wants = a.data, b.data, needed(b, out), a.requires_grad
+    a, b, out = combined("pow", operator.pow, a, b)
+    x, y, power, a_wants = a.data, b.data, kept(out, b), a.requires_grad
 
     def backward(g):
         # b = 0 gives the constant 1 even at a = 0, where 0 * a^-1 would be nan.
@@ -67,8 +63,8 @@ def neg(a):
 
 def abs(x):
     """|x|, elementwise: d|x| = sign(x) dx, so that the slope at 0 is 0."""
-    x_ = x.data
-    return record("abs", np.abs(x_), (x,), lambda g: (g * np.sign(x_),))
+    values = x.data
+    return record("abs", np.abs(values), (x,), lambda g: (g * np.sign(values),))
 
 
 def exp(x):
@@ -81,8 +77,8 @@ def exp(x):
 def log(x):
     """Natural logarithm, elementwise: d(log x) = dx / x."""
     expect("log", x)
-    x_ = x.data
-    return record("log", np.log(x_), (x,), lambda g: (g / x_,))
+    values = x.data
+    return record("log", np.log(values), (x,), lambda g: (g / values,))
 
 
 def sqrt(x):
@@ -94,31 +90,31 @@ def sqrt(x):
 
 def maximum(a, b):
     """max(a, b), elementwise with NumPy's broadcasting; where both are equal each gets half of the gradient."""
-    return _choose("maximum", np.maximum, operator.gt, a, b)
+    return _better("maximum", np.maximum, operator.gt, a, b)
 
 
 def minimum(a, b):
     """min(a, b), elementwise with NumPy's broadcasting; where both are equal each gets half of the gradient."""
-    return _choose("minimum", np.minimum, operator.lt, a, b)
+    return _better("minimum", np.minimum, operator.lt, a, b)
 
 
-def _choose(op, choose, better, a, b):
-    a, b = operands(op, a, b)
+def _better(op, choose, is_better, a, b):
+    a, b, out = combined(op, choose, a, b)
     x, y = a.data, b.data
     half = x.dtype.type(0.5)
-    return record(
-        op,
-        broadcast(op, choose, a, b),
-        (a, b),
-        lambda g: (g * (better(x, y) + half * (x == y)), g * (better(y, x) + half * (x == y))),
-    )
+
+    def backward(g):
+        shared = half * (x == y)
+        return g * (is_better(x, y) + shared), g * (is_better(y, x) + shared)
+
+    return record(op, out, (a, b), backward)
 
 
 def astype(x, dtype):
     """x in another dtype; the gradient comes back in the dtype of x. Integers have none: they are off the tape."""
     before = x.data.dtype
     if np.dtype(dtype).kind != "f":
-        return Tensor(x.data.astype(dtype), x.device)
+        return x.off_tape(x.data.astype(dtype))
     return record("astype", x.data.astype(dtype), (x,), lambda g: (g.astype(before),))
 
 
@@ -131,7 +127,7 @@ def matmul(a, b):
     a, b = operands("matmul", a, b)
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ValueError(f"matmul: the last axis of a must be as long as the last but one of b; a {a.shape}, b {b.shape}")
-    x, y, a_shape, b_shape = needed(b, a.data), needed(a, b.data), a.shape, b.shape
+    x, y, a_shape, b_shape = kept(a.data, b), kept(b.data, a), a.shape, b.shape
 
     def backward(g):
         # A vector is a matrix with one row (a) or one column (b): put the missing axes back, then take them away again.
@@ -159,30 +155,33 @@ def linear(x, weight, bias=None):
     """
     inputs = (x, weight) if bias is None else (x, weight, bias)
     expect("linear", *inputs)
-    x_, w = x.data, weight.data
-    if w.ndim != 2 or x_.ndim < 1 or x_.shape[-1] != w.shape[1]:
+    w, shape = weight.data, x.shape
+    if w.ndim != 2 or x.ndim < 1 or shape[-1] != w.shape[1]:
         raise ValueError(
-            f"linear: the last axis of x must be the weight's number of inputs; x {x_.shape}, weight {w.shape} (out, in)"
+            f"linear: the last axis of x must be the weight's number of inputs; x {shape}, weight {w.shape} (out, in)"
         )
     if bias is not None and bias.shape != w.shape[:1]:
         raise ValueError(f"linear: bias has shape {bias.shape}, expected {w.shape[:1]}, one for each output")
-    shape = x_.shape
-    count = math.prod(shape[:-1])
-    rows = x_.reshape(count, shape[-1])
-    product = x.device.kernels.matmul
+    count, product = math.prod(shape[:-1]), x.device.kernels.matmul
+    rows = x.data.reshape(count, shape[-1])
     out = product(rows, w.T)
     if bias is not None:
         out += bias.data
-    wants_x, wants_w = x.requires_grad, weight.requires_grad
-    rows = needed(weight, rows)
+    outputs, rows, w = len(w), kept(rows, weight), kept(w, x)
 
     def backward(g):
-        g = g.reshape(count, w.shape[0])
-        dx = product(g, w).reshape(shape) if wants_x else None
-        dw = product(g.T, rows) if wants_w else None
+        g = g.reshape(count, outputs)
+        dx = None if w is None else product(g, w).reshape(shape)
+        dw = None if rows is None else product(g.T, rows)
         return (dx, dw) if bias is None else (dx, dw, g.sum(axis=0))
 
-    return record("linear", out.reshape(*shape[:-1], w.shape[0]), inputs, backward)
+    return record("linear", out.reshape(*shape[:-1], outputs), inputs, backward)
+
+
+def combined(op, function, a, b):
+    """(a, b, function(a, b)): both as Tensors, and the array that they give."""
+    a, b = operands(op, a, b)
+    return a, b, broadcast(op, function, a, b)
 
 
 def broadcast(op, function, a, b):
@@ -197,11 +196,6 @@ def broadcast(op, function, a, b):
             f"{op}: shapes {a.shape} and {b.shape} do not broadcast; aligned from the right, "
             "each pair of sizes must be equal or contain a 1"
         ) from None
-
-
-def needed(tensor, array):
-    """`array`, if it is needed for the gradient of `tensor`, else None, so that the tape keeps no more than it must."""
-    return array if tensor.entry is not None else None
 
 
 def times(g, array):

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinynet.ops.arithmetic import broadcast
 from tinynet.tape import check_alike, record
-from tinynet.tensor import Tensor
+from tinynet.value import Value
 
 
 def compare(op, function, a, b):
@@ -12,7 +12,7 @@ def compare(op, function, a, b):
 
     a: Tensor. b: Tensor of any dtype on the same device, number or array; NotImplemented, as Python wants it, for the rest.
     """
-    if isinstance(b, Tensor):
+    if isinstance(b, Value):
         if b.device is not a.device:
             check_alike(op, (a, b))
     else:
@@ -20,5 +20,5 @@ def compare(op, function, a, b):
         if hasattr(b, "dtype") and b.dtype.kind not in "fiub":
             return NotImplemented
         # A float tensor decides the dtype, as in arithmetic: float32's 0.1 is equal to 0.1. Beside integers NumPy decides.
-        b = Tensor(a.device.xp.asarray(b, dtype=a.dtype if a.dtype.kind == "f" else None), a.device)
+        b = a.off_tape(a.device.xp.asarray(b, dtype=a.dtype if a.dtype.kind == "f" else None))
     return record(op, broadcast(op, function, a, b), (a.detach(),), None)

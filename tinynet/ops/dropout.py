@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tinynet.ops.inputs import expect_floats, require
+from tinynet.ops.inputs import expect_floats
 from tinynet.tape import record
-from tinynet.tensor import Tensor
+from tinynet.value import Value
 
 _unseeded = np.random.default_rng()
 
@@ -24,7 +24,8 @@ def dropout(x, p=0.5, training=True, rng=None, mask=None, *, inverted=True):
     another shape. Paper section 4.2.
     """
     expect_floats("dropout", x)
-    require(0 <= p <= 1, f"dropout: p={p}; expected a probability between 0 and 1")
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p={p}; expected a probability between 0 and 1")
     xp, dtype = x.device.xp, x.dtype
     if not training:
         if inverted:
@@ -36,8 +37,9 @@ def dropout(x, p=0.5, training=True, rng=None, mask=None, *, inverted=True):
         rng = _unseeded if rng is None else np.random.default_rng(rng)
         keep = x.device.array(rng.random(x.shape, dtype=np.float32) >= p)
     else:
-        mask = mask.data if isinstance(mask, Tensor) else mask
-        require(np.shape(mask) == x.shape, f"dropout: mask has shape {np.shape(mask)}, x has shape {x.shape}")
+        mask = mask.data if isinstance(mask, Value) else mask
+        if np.shape(mask) != x.shape:
+            raise ValueError(f"dropout: mask has shape {np.shape(mask)}, x has shape {x.shape}")
         # A copy, because backward must find it as it is now.
         keep = x.device.array(np.array(mask)) if isinstance(mask, np.ndarray) else xp.array(mask)
         keep = keep if keep.dtype == bool else keep.astype(dtype)

@@ -3,19 +3,13 @@
 import numpy as np
 
 from tinynet.tape import check_alike
-from tinynet.tensor import Tensor
-
-
-def require(condition, message):
-    """Raises ValueError with the message unless the condition holds."""
-    if not condition:
-        raise ValueError(message)
+from tinynet.value import Value
 
 
 def expect(op, *inputs):
     """Raises TypeError for what is no Tensor and for two dtypes, DeviceError for two devices."""
     for x in inputs:
-        if not isinstance(x, Tensor):  # NumPy's arrays have a .data and a .device too, which mean something else
+        if not isinstance(x, Value):  # NumPy's arrays have a .data and a .device too, which mean something else
             raise TypeError(f"{op}: expected a Tensor, got {type(x).__name__}; wrap it in tn.tensor(...)")
     if len(inputs) > 1:
         check_alike(op, inputs)
@@ -30,9 +24,9 @@ def expect_floats(op, *inputs):
 
 def operands(op, a, b):
     """Both arguments of a binary op as Tensors; a number or an array becomes a constant like the tensor it meets."""
-    if isinstance(a, Tensor):
-        return (a, b) if isinstance(b, Tensor) else (a, _constant(op, b, a))
-    return (_constant(op, a, b), b) if isinstance(b, Tensor) else (_not_tensors(op, a, b))
+    if isinstance(a, Value):
+        return (a, b) if isinstance(b, Value) else (a, _constant(op, b, a))
+    return (_constant(op, a, b), b) if isinstance(b, Value) else (_not_tensors(op, a, b))
 
 
 def _constant(op, value, like):
@@ -50,8 +44,13 @@ def _constant(op, value, like):
             raise TypeError(
                 f"{op}: numbers of {given} do not fit into a tensor of {dtype}; convert the tensor with .astype(...)"
             )
-    return Tensor(xp.array(array, dtype=dtype), like.device)  # a copy, because backward must find it as it is now
+    return like.off_tape(xp.array(array, dtype=dtype))  # a copy, because backward must find it as it is now
 
 
 def _not_tensors(op, a, b):
     raise TypeError(f"{op}: expected at least one Tensor, got {type(a).__name__} and {type(b).__name__}")
+
+
+def kept(array, tensor):
+    """`array`, if the gradient of `tensor` needs it, else None, so that the tape keeps no more than it must."""
+    return array if tensor.entry is not None else None

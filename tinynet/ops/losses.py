@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tinynet.ops.inputs import expect_floats, require
+from tinynet.ops.inputs import expect_floats
 from tinynet.tape import record
-from tinynet.tensor import Tensor
+from tinynet.value import Value
 
 
 def cross_entropy(logits, labels, reduction="mean"):
@@ -17,22 +17,9 @@ def cross_entropy(logits, labels, reduction="mean"):
     weights of the classes in third place: write reduction= there.
     Paper section 3.5: multinomial logistic regression.
     """
-    expect_floats("cross_entropy", logits)
-    z, xp = logits.data, logits.device.xp
-    labels = np.array(labels.numpy() if isinstance(labels, Tensor) else labels)  # a copy, for backward
-    require(reduction in ("mean", "sum", "none"), f"cross_entropy: reduction={reduction!r}; expected mean, sum or none")
-    require(z.ndim == 2, f"cross_entropy: expected logits (N, classes), got shape {z.shape}")
-    require(
-        labels.shape == z.shape[:1] and labels.dtype.kind in "iu",
-        f"cross_entropy: expected one integer label a row; logits {z.shape}, labels {labels.shape} {labels.dtype}",
-    )
-    wrong = np.flatnonzero((labels < 0) | (labels >= z.shape[1]))
-    require(
-        wrong.size == 0,
-        f"cross_entropy: label {labels[wrong[0]] if wrong.size else ''} at row {wrong[0] if wrong.size else ''} "
-        f"is not one of the {z.shape[1]} classes; expected 0 to {z.shape[1] - 1}",
-    )
-    kernels, labels = logits.device.kernels, logits.device.array(labels)
+    labels = _labels(logits, labels, reduction)
+    labels = logits.device.array(labels)
+    z, kernels, xp = logits.data, logits.device.kernels, logits.device.xp
     loss, p = kernels.softmax_cross_entropy(z, labels)
     share = z.dtype.type(1 / max(len(z), 1) if reduction == "mean" else 1)
 
@@ -41,3 +28,25 @@ def cross_entropy(logits, labels, reduction="mean"):
 
     value = loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
     return record("cross_entropy", value, (logits,), backward)
+
+
+def _labels(logits, labels, reduction):
+    """The labels as an array of the host, a copy, because backward must find them as they are now."""
+    expect_floats("cross_entropy", logits)
+    labels = np.array(labels.numpy() if isinstance(labels, Value) else labels)
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"cross_entropy: reduction={reduction!r}; expected mean, sum or none")
+    if logits.ndim != 2:
+        raise ValueError(f"cross_entropy: expected logits (N, classes), got shape {logits.shape}")
+    rows, classes = logits.shape
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"cross_entropy: expected one integer label a row; logits {logits.shape}, labels {labels.shape} {labels.dtype}"
+        )
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
+        raise ValueError(
+            f"cross_entropy: label {labels[wrong[0]]} at row {wrong[0]} is not one of the {classes} classes; "
+            f"expected 0 to {classes - 1}"
+        )
+    return labels

@@ -1,9 +1,9 @@
 """Normalisation: the paper's, between neighbouring channels, and the one that replaced it, over the batch."""
 
-from tinynet.ops.inputs import expect_floats, require
+from tinynet.ops.inputs import expect_floats
 from tinynet.ops.windows import is_whole
 from tinynet.tape import record
-from tinynet.tensor import Tensor
+from tinynet.value import Value
 
 
 def local_response_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
@@ -17,15 +17,17 @@ def local_response_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
     not given: give them alpha * size, and k, for the same numbers. The 2012 code divided, too: its alpha was 1e-4 / 5.
     """
     expect_floats("local_response_norm", x)
-    require(x.ndim >= 2, f"local_response_norm: expected x (N, C, ...), got shape {x.shape}")
-    require(is_whole(size, 1), f"local_response_norm: size={size!r}; expected an integer >= 1")
-    kernels, x_, size = x.device.kernels, x.data, int(size)
-    y, d = kernels.local_response_norm(x_, size, alpha, beta, k)
+    if x.ndim < 2:
+        raise ValueError(f"local_response_norm: expected x (N, C, ...), got shape {x.shape}")
+    if not is_whole(size, 1):
+        raise ValueError(f"local_response_norm: size={size!r}; expected an integer >= 1")
+    kernels, maps, size = x.device.kernels, x.data, int(size)
+    y, d = kernels.local_response_norm(maps, size, alpha, beta, k)
     return record(
         "local_response_norm",
         y,
         (x,),
-        lambda g: (kernels.local_response_norm_backward(g, x_, d, size, alpha, beta),),
+        lambda g: (kernels.local_response_norm_backward(g, maps, d, size, alpha, beta),),
     )
 
 
@@ -46,29 +48,31 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     channels, running_ones = x.shape[1:2], dict(running_mean=running_mean, running_var=running_var)
     for name, value in running_ones.items():
         # They are written into, and a call in PyTorch's order would have the weights here.
-        require(
-            not getattr(value, "requires_grad", False),
-            f"batch_norm: {name} has requires_grad=True; expected (x, weight, bias, running_mean, running_var, ...)",
-        )
+        if getattr(value, "requires_grad", False):
+            raise ValueError(
+                f"batch_norm: {name} has requires_grad=True; expected (x, weight, bias, running_mean, running_var, ...)"
+            )
     for name, value in dict(weight=weight, bias=bias, **running_ones).items():
-        require(value.shape == channels, f"batch_norm: {name} has shape {value.shape}, expected {channels} for x {x.shape}")
+        if value.shape != channels:
+            raise ValueError(f"batch_norm: {name} has shape {value.shape}, expected {channels} for x {x.shape}")
     axes = (0, *range(2, x.ndim))
     count = x.size // max(x.shape[1], 1)
-    require(not training or count > 1, f"batch_norm: x {x.shape} has one value a channel; a variance needs more")
+    if training and count <= 1:
+        raise ValueError(f"batch_norm: x {x.shape} has one value a channel; a variance needs more")
 
     def along(a):
-        return a.reshape(-1, *[1] * (x_.ndim - 2))
+        return a.reshape(-1, *[1] * (maps.ndim - 2))
 
-    x_, w = x.data, weight.data
+    maps, w = x.data, weight.data
     if training:
-        mean, var = x_.mean(axis=axes), x_.var(axis=axes)
+        mean, var = maps.mean(axis=axes), maps.var(axis=axes)
         for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
-            running = running.data if isinstance(running, Tensor) else running
+            running = running.data if isinstance(running, Value) else running
             running += momentum * (new - running)
     else:
-        mean, var = (r.data if isinstance(r, Tensor) else r for r in (running_mean, running_var))
-    inverse = (1 / (var + eps) ** 0.5).astype(x_.dtype)
-    z = (x_ - along(mean.astype(x_.dtype))) * along(inverse)
+        mean, var = (r.data if isinstance(r, Value) else r for r in (running_mean, running_var))
+    inverse = (1 / (var + eps) ** 0.5).astype(maps.dtype)
+    z = (maps - along(mean.astype(maps.dtype))) * along(inverse)
 
     def backward(g):
         dw, db = (g * z).sum(axis=axes), g.sum(axis=axes)

@@ -1,6 +1,6 @@
 """Pooling: a map made smaller by keeping one number for each window."""
 
-from tinynet.ops.inputs import expect, expect_floats, require
+from tinynet.ops.inputs import expect, expect_floats
 from tinynet.ops.windows import map_size, pair
 from tinynet.tape import record
 
@@ -49,15 +49,16 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
 
 
 def _arguments(op, x, kernel_size, stride, padding, dilation, ceil_mode):
-    require(x.ndim == 4, f"{op}: expected x (N, C, H, W), got shape {x.shape}")
-    require(min(x.shape[1:]) >= 1, f"{op}: expected no axis of length 0 but the batch, got shape {x.shape}")
-    require(isinstance(ceil_mode, bool), f"{op}: ceil_mode={ceil_mode!r}; expected True or False")
+    if x.ndim != 4:
+        raise ValueError(f"{op}: expected x (N, C, H, W), got shape {x.shape}")
+    if min(x.shape[1:]) < 1:
+        raise ValueError(f"{op}: expected no axis of length 0 but the batch, got shape {x.shape}")
+    if not isinstance(ceil_mode, bool):
+        raise ValueError(f"{op}: ceil_mode={ceil_mode!r}; expected True or False")
     kernel = pair("kernel_size", kernel_size, 1)
     stride = kernel if stride is None else pair("stride", stride, 1)
     padding, dilation = pair("padding", padding, 0), pair("dilation", dilation, 1)
     # More padding than half a window would give windows that see nothing but padding.
-    require(
-        2 * padding[0] <= kernel[0] and 2 * padding[1] <= kernel[1],
-        f"{op}: padding {padding} is more than half of the kernel {kernel}",
-    )
+    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
+        raise ValueError(f"{op}: padding {padding} is more than half of the kernel {kernel}")
     return kernel, stride, padding, dilation, map_size(op, x.shape, kernel, stride, padding, dilation, ceil_mode)

@@ -22,24 +22,24 @@ def mean(x, axis=None, keepdims=False):
 
 def max(x, axis=None, keepdims=False):
     """The largest value over `axis` (None, int or tuple); equal largest values share the gradient equally."""
-    return _choose("max", x, axis, keepdims)
+    return _extreme("max", x, axis, keepdims)
 
 
 def min(x, axis=None, keepdims=False):
     """The smallest value over `axis` (None, int or tuple); equal smallest values share the gradient equally."""
-    return _choose("min", x, axis, keepdims)
+    return _extreme("min", x, axis, keepdims)
 
 
-def _choose(op, x, axis, keepdims):
+def _extreme(op, x, axis, keepdims):
     spread = _spreader(x, axis, keepdims)
-    x_ = x.data
-    if x_.size == 0:
+    values = x.data
+    if values.size == 0:
         raise ValueError(f"{op}: a tensor of shape {x.shape} has no values to choose from; expected at least one element")
-    out = getattr(x_, op)(axis=axis, keepdims=keepdims)
+    out = getattr(values, op)(axis=axis, keepdims=keepdims)
 
     def backward(g):
-        won = x_ == spread(out)
-        return (won * (spread(g) / won.sum(axis=axis, keepdims=True, dtype=x_.dtype)),)
+        won = values == spread(out)
+        return (won * (spread(g) / won.sum(axis=axis, keepdims=True, dtype=values.dtype)),)
 
     return record(op, out, (x,), backward)
 

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from tinynet.ops.inputs import expect, require
+from tinynet.ops.inputs import expect
 from tinynet.tape import record
-from tinynet.tensor import Tensor
+from tinynet.value import Value
 
 INTEGERS = int, np.integer  # faster to ask than numbers.Integral
 
@@ -63,7 +63,7 @@ def index(x, key):
 
 def _picks(part, device):
     # Arrays are brought to the device, as copies, because backward must find them as they are now.
-    if isinstance(part, Tensor):
+    if isinstance(part, Value):
         return part.data
     if isinstance(part, device.xp.ndarray):
         return device.xp.array(part)
@@ -76,7 +76,8 @@ def concat(tensors, axis=0):
     """The tensors joined along an existing axis; each gets its own part of the gradient."""
 
     def rest(t):
-        require(-t.ndim <= axis < t.ndim, f"concat: no axis {axis} in shape {t.shape}; expected one that all tensors have")
+        if not -t.ndim <= axis < t.ndim:
+            raise ValueError(f"concat: no axis {axis} in shape {t.shape}; expected one that all tensors have")
         return t.shape[:axis] + t.shape[axis:][1:]
 
     tensors = _all_alike("concat", tensors, rest)

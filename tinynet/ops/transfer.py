@@ -3,7 +3,6 @@
 from tinynet.devices import as_device
 from tinynet.ops.inputs import expect
 from tinynet.tape import record
-from tinynet.tensor import Tensor
 
 
 def transfer(x, device):
@@ -15,7 +14,7 @@ def transfer(x, device):
     here, there = x.device, as_device(device)
     if there is here:
         return x
-    landed = Tensor(there.fetch(x.data, here), there, x.entry)
+    landed = x.__class__(there.fetch(x.data, here), there, x.entry)
     with there:
         out = record("transfer", landed.data, (landed,), lambda g: (here.fetch(g, there),))
     if out.entry is not None:

@@ -1,0 +1,62 @@
+"""Value: what a Tensor is made of, and all that the operations know of it."""
+
+import numpy as np
+
+from tinynet.tape import leaf
+
+
+class Value:
+    """An array, its device, its place on the tape (None: off it), and the gradient that backward left.
+
+    Operations check that what they are given is a Value, and their results are of the class of their inputs. That class is
+    Tensor, which has the operations as methods and operators; so operations need not know it.
+    """
+
+    __slots__ = ("__weakref__", "data", "device", "entry", "grad")
+
+    def __init__(self, data, device, entry=None):
+        self.data, self.device, self.entry, self.grad = data, device, entry, None
+
+    def off_tape(self, data):
+        """Another array of the same device as a constant."""
+        return self.__class__(data, self.device)
+
+    @property
+    def shape(self):
+        return self.data.shape
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    @property
+    def ndim(self):
+        return self.data.ndim
+
+    @property
+    def size(self):
+        return self.data.size
+
+    @property
+    def requires_grad(self):
+        """Whether this tensor is on the tape: made with `requires_grad=True`, or computed from such a tensor."""
+        return self.entry is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value):
+        if self.entry is not None and self.entry.leaf is None:
+            raise ValueError("requires_grad of a computed tensor cannot be set; use .detach() to cut it off the tape")
+        if not value:
+            self.entry = None
+        elif self.entry is None:
+            if self.data.dtype not in (np.float32, np.float64):
+                raise TypeError(f"requires_grad: {self.data.dtype} has no gradient; expected float32 or float64")
+            self.entry = leaf(self)
+
+    def detach(self):
+        """A tensor with the same data that is not on the tape."""
+        return self.off_tape(self.data)
+
+    def numpy(self):
+        """The values as a NumPy array on the host (on the CPU the array itself, not a copy)."""
+        return self.device.numpy(self.data)
