@@ -50,7 +50,7 @@ BROKEN_IMPORTS = {
 
 
 @pytest.mark.parametrize("case", BROKEN_IMPORTS)
-def test_a_cupy_that_fails_to_import_is_not_called_missing(monkeypatch, tmp_path, case):  # chainer#6085
+def test_a_cupy_that_fails_to_import_is_not_called_missing(monkeypatch, tmp_path, case):
     (tmp_path / "cupy.py").write_text(BROKEN_IMPORTS[case])
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,4 +1,4 @@
-"""The engine: what backward computes, and what it leaves alone. A3#1 and so on are bugs of peers, which we must not have."""
+"""The engine: what backward computes, and what it leaves alone. Most of this has gone wrong in some engine of this kind."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,13 +23,13 @@ EQUAL_OPERANDS = {
 
 
 @pytest.mark.parametrize("name", EQUAL_OPERANDS)
-def test_an_operand_used_twice_in_one_operation_gets_both_gradients(name):  # A3#1
+def test_an_operand_used_twice_in_one_operation_gets_both_gradients(name):
     f, expected = EQUAL_OPERANDS[name]
     x = normal(3, 3)
     np.testing.assert_allclose(gradients(f, x)[1][0], expected(x), rtol=1e-12, atol=1e-12)
 
 
-def test_a_value_used_twice_gets_both_gradients():  # A3#16, micrograd#2
+def test_a_value_used_twice_gets_both_gradients():
     a = leaf(1.0)
     b = a + a
     c = b * b + b  # b is an inner node with three uses
@@ -37,7 +37,7 @@ def test_a_value_used_twice_gets_both_gradients():  # A3#16, micrograd#2
     assert a.grad == 2 * (2 * 2 + 1)
 
 
-def test_two_losses_over_one_graph_interleaved():  # A3#3
+def test_two_losses_over_one_graph_interleaved():
     x = leaf([1.0, 2.0])
     h = x * 3
     first, second = (h * h).sum(), (h + x).sum()
@@ -49,7 +49,7 @@ def test_two_losses_over_one_graph_interleaved():  # A3#3
     assert x.grad.tolist() == [18, 36]
 
 
-def test_two_independent_losses_do_not_disturb_each_other():  # A3#3
+def test_two_independent_losses_do_not_disturb_each_other():
     x = leaf([1.0, 2.0])
     first, second = (x * x).sum(), (x * 3).sum()
     second.backward()
@@ -57,7 +57,7 @@ def test_two_independent_losses_do_not_disturb_each_other():  # A3#3
     assert x.grad.tolist() == [5, 7]
 
 
-def test_add_does_not_share_one_gradient_between_its_operands():  # A3#6
+def test_add_does_not_share_one_gradient_between_its_operands():
     a, b = leaf([1.0]), leaf([2.0])
     (a + b).backward()
     assert not np.shares_memory(a.grad, b.grad)
@@ -87,7 +87,7 @@ ALIASES = {
 
 
 @pytest.mark.parametrize("name", ALIASES)
-def test_a_gradient_is_a_writable_array_of_its_own(name):  # A3#6, A3#7
+def test_a_gradient_is_a_writable_array_of_its_own(name):
     a, b = leaf(normal(2, 3)), leaf(normal(2, 3, seed=1))
     y = ALIASES[name](a, b)
     given = np.ones(y.shape)
@@ -127,7 +127,7 @@ def test_gradient_of_a_scalar_leaf_stays_an_array():
         assert isinstance(s.grad, np.ndarray) and s.grad.shape == () and s.grad.dtype == np.float32 and s.grad == 4 * times
 
 
-def test_indexing_backward_does_not_write_into_its_siblings_gradient():  # A3#11
+def test_indexing_backward_does_not_write_into_its_siblings_gradient():
     x, y = leaf([1.0, 2.0, 3.0]), leaf([4.0, 5.0, 6.0])
     z = x + y
     (z[1:].sum() + z.sum()).backward()
@@ -137,7 +137,7 @@ def test_indexing_backward_does_not_write_into_its_siblings_gradient():  # A3#11
 @pytest.mark.parametrize("shape", [(3,), ()], ids=str)
 @pytest.mark.parametrize("value", [2, 2.0, True, np.float64(2), np.float32(2), np.int64(2), np.array(2.0), np.full(3, 2.0),
                                    np.arange(3)], ids=repr)  # fmt: skip
-def test_numbers_and_arrays_do_not_widen_float32(value, shape):  # A3#8
+def test_numbers_and_arrays_do_not_widen_float32(value, shape):
     x = leaf(np.full(shape, 1.5, np.float32))
     for y in (x + value, value + x, x - value, value - x, x * value, value * x, x / value if np.all(value) else x, value / x,
               x**value, tn.maximum(x, value), tn.minimum(value, x)):  # fmt: skip
@@ -152,7 +152,7 @@ def test_float64_stays_float64():
     assert (x * np.float32(2)).dtype == (x * np.ones(3, np.float32)).dtype == np.float64
 
 
-def test_backward_is_linear_in_the_depth_of_diamonds():  # A3#9
+def test_backward_is_linear_in_the_depth_of_diamonds():
     def seconds(depth):
         x = leaf(1.0, dtype=np.float64)
         y = x
@@ -167,7 +167,7 @@ def test_backward_is_linear_in_the_depth_of_diamonds():  # A3#9
     assert seconds(4000) < 2  # a walk over paths would take 2^4000 steps
 
 
-def test_a_chain_of_100_000_operations_is_played_and_freed():  # A3#12
+def test_a_chain_of_100_000_operations_is_played_and_freed():
     for play in (True, False):
         x = leaf(1.0)
         y = x
@@ -199,7 +199,7 @@ def test_the_tape_is_in_order_of_creation_and_plays_in_reverse():
     assert played == ["end", "right 2", "left 2", "right 1", "left 1"]  # the towers alternate, as they did forward
 
 
-def test_two_runs_are_equal_bit_for_bit():  # A3#12: sets of objects made the order of sums depend on their ids
+def test_two_runs_are_equal_bit_for_bit():  # sets of objects made the order of sums depend on their ids
     def run():
         x, w = leaf(normal(4, 3, 9, 9, dtype=np.float32)), leaf(normal(8, 3, 3, 3, dtype=np.float32))
         branches = [tn.tanh(tn.conv2d(x, w) * (0.1 * i)) for i in range(7)]
@@ -315,7 +315,7 @@ def test_sum_to_is_the_adjoint_of_broadcasting(shape, target):
     np.testing.assert_allclose((back * x).sum(), (g * np.broadcast_to(x, shape)).sum(), atol=1e-12)
 
 
-def test_no_grad_nests_decorates_and_survives_exceptions():  # A3#13
+def test_no_grad_nests_decorates_and_survives_exceptions():
     x = leaf([1.0])
     with tn.no_grad():
         assert not (x * 2).requires_grad

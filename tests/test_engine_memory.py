@@ -66,7 +66,7 @@ def counted(monkeypatch):
 
 
 @pytest.mark.parametrize("play", [True, False], ids=["with backward", "forward only"])
-def test_a_dropped_step_leaves_nothing_behind(no_gc, counted, play):  # A3#4, A3#12
+def test_a_dropped_step_leaves_nothing_behind(no_gc, counted, play):
     x, w, v = leaf(normal(2, 3, 9, 9)), leaf(normal(4, 3, 3, 3)), leaf(normal(3, 64))
     leaves = alive()
     for _ in range(20):

@@ -85,7 +85,7 @@ def test_no_answer_is_no_pass(op, answer):
 
 def test_every_operation_that_tinynet_records_has_hard_cases_and_mistakes():
     source = "".join(path.read_text() for path in (Path(tn.__file__).parent / "ops").glob("*.py"))
-    recorded = set(re.findall(r'(?:record|_choose)\(\s*"(\w+)"', source))
+    recorded = set(re.findall(r'(?:record|_better|_extreme)\(\s*"(\w+)"', source))
     assert len(recorded) > 30
     assert recorded == {case.op for case in CASES} == set(RULES)
 
