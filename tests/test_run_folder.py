@@ -30,7 +30,7 @@ def test_the_command_is_repeated_without_its_arguments(monkeypatch, started, exp
     words = [word.replace("my_code", "my code") for word in words]
     monkeypatch.setattr(sys, "orig_argv", words + arguments)
     monkeypatch.setattr(sys, "argv", ["/somewhere/alexnet.py" if "-m" in words else words[-1], *arguments])
-    assert command(alexnet.PROGRAM) == expected
+    assert command("alexnet") == expected
 
 
 @pytest.mark.parametrize(("on_path", "expected"), [(True, "alexnet"), (False, "{}/alexnet")])
@@ -40,13 +40,13 @@ def test_the_console_command_is_repeated_as_it_was_found(tmp_path, monkeypatch, 
     monkeypatch.setenv("PATH", str(tmp_path) if on_path else "/nowhere")
     monkeypatch.setattr(sys, "orig_argv", ["/venv/bin/python", str(script), "--epochs", "1"])
     monkeypatch.setattr(sys, "argv", [str(script), "--epochs", "1"])
-    assert command(alexnet.PROGRAM) == expected.format(tmp_path)
+    assert command("alexnet") == expected.format(tmp_path)
 
 
 @pytest.mark.parametrize("program", ["-c", "", "/venv/bin/pytest", "train_all.py"])
 def test_in_another_program_it_is_the_usual_command(monkeypatch, program):
     monkeypatch.setattr(sys, "argv", [program, "x"])
-    assert command(alexnet.PROGRAM) == "python alexnet.py"
+    assert command("alexnet") == "python alexnet.py"
 
 
 def test_what_is_said_after_ctrl_c_can_be_pasted_into_a_shell(tmp_path):

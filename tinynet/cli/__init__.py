@@ -11,11 +11,12 @@ It is handed the network (`Program`) and knows no layer of it; the library knows
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinynet.cli import options, predict, train
 from tinynet.cli.advice import advised
+from tinynet.devices import Device
 from tinynet.errors import TinynetError, UsageError
 
 
@@ -34,20 +35,20 @@ class Program:
     recipes: Mapping
     step: Callable
 
-    def build(self, options, classes, devices):
+    def build(self, options: Mapping, classes: int, devices: Sequence[Device]) -> tuple:
         """(network, recipe) for the options of a run."""
         recipe = self.recipe(options["recipe"])
         sizes = dict(classes=classes, width=options["width"], image_size=options["image_size"])
         return self.network(**sizes, devices=devices, recipe=recipe, seed=options["seed"]), recipe
 
-    def recipe(self, name):
+    def recipe(self, name: str):
         """A recipe by its name; raises UsageError for an unknown one."""
         if name not in self.recipes:
             raise UsageError(f"unknown recipe {name!r}; expected {', '.join(self.recipes)}")
         return self.recipes[name]
 
 
-def main(program, arguments=None):
+def main(program: Program, arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 after a mistake that one sentence explains, 130 after Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if hasattr(sys.stdout, "reconfigure"):  # names of files leave as they came; a terminal that lacks a letter shows a "?"
@@ -60,7 +61,7 @@ def main(program, arguments=None):
         if isinstance(error, BrokenPipeError):  # "| head" has read enough; what is left in the buffer must go somewhere
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
-        print(f"{program.name}.py: {advised(error, program)}", file=sys.stderr)
+        print(f"{program.name}.py: {advised(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\n{program.name}.py: interrupted; there was nothing new to save", file=sys.stderr)

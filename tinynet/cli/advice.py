@@ -9,7 +9,7 @@ from pathlib import Path
 from tinynet.errors import DivergenceError, FolderError, OutOfMemoryError, UnusableDeviceError
 
 
-def advised(error, program):
+def advised(error: Exception) -> str:
     """The sentence of an error, with the option that mends it where there is one."""
     match error:
         case OutOfMemoryError():
@@ -25,7 +25,7 @@ def advised(error, program):
     return str(error)
 
 
-def _less_memory(error):
+def _less_memory(error: OutOfMemoryError) -> str:
     if error.doing == "building":
         return "lower --width or give another --device"
     if error.doing == "predicting":
@@ -33,21 +33,21 @@ def _less_memory(error):
     return f"lower --batch or {'--workspace' if error.place.kind == 'cuda' else '--width'}"
 
 
-def command(program):
-    """How this program was started, to be pasted into a shell; the usual way, where it is part of another program."""
+def command(name: str) -> str:
+    """How the program `name`.py was started, to be pasted into a shell; the usual way, where it is part of another one."""
     script = sys.argv[0]
-    if Path(script).stem != program.name:
-        return f"python {program.name}.py"
+    if Path(script).stem != name:
+        return f"python {name}.py"
     if script.endswith(".py"):
         return shlex.join(sys.orig_argv[: len(sys.orig_argv) - len(sys.argv[1:])])
-    name = os.path.basename(script)
-    return quoted(name if shutil.which(name) == script else script)
+    called = os.path.basename(script)
+    return quoted(called if shutil.which(called) == script else script)
 
 
-def how_to_resume(program, out):
-    """The command that goes on with the run in a folder."""
-    return f"{command(program)} --resume {quoted(out)}"
+def how_to_resume(name: str, out: Path) -> str:
+    """The command of the program `name`.py that goes on with the run in a folder."""
+    return f"{command(name)} --resume {quoted(out)}"
 
 
-def quoted(path):
+def quoted(path: str | Path) -> str:
     return shlex.quote(str(path))

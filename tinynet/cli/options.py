@@ -2,15 +2,16 @@
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tinynet.errors import UsageError
 
 SAME = object()  # the default with --data, where it is the same as without
 
 
-def positive(kind, least=None):
+def positive(kind: type, least: int | None = None) -> Callable:
     """An argparse type: a finite number above zero, or an integer from `least`."""
 
     def parse(text):
@@ -45,10 +46,10 @@ class Option:
     may_change: bool = False
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.flag.removeprefix("--").replace("-", "_")
 
-    def text(self):
+    def text(self) -> str:
         """The help, with the default and the paper's value."""
         default = self.said or f"{self.default}{'' if self.folder is SAME else f', with --data {self.folder}'}"
         return (
@@ -87,7 +88,7 @@ TRAINING = (
 )  # fmt: skip
 
 
-def settings(given):
+def settings(given: Mapping) -> dict:
     """The saved options of a new run: those that were given, the others at their defaults; raises UsageError."""
     found = {}
     for option in (o for o in TRAINING if o.saved):
@@ -99,7 +100,7 @@ def settings(given):
     return found
 
 
-def resumed(saved, given):
+def resumed(saved: Mapping, given: Mapping) -> dict:
     """The options of a run that goes on: those it was saved with, and of those given what may change."""
     options = {name: saved[name] for name in (*(o.name for o in TRAINING if o.saved), "patience")}
     for option in (o for o in TRAINING if o.saved and o.name in given):
@@ -110,7 +111,7 @@ def resumed(saved, given):
     return options
 
 
-def fixed(flag, given, kept):
+def fixed(flag: str, given, kept) -> None:
     """Raises UsageError for an option that is given otherwise than the run has it."""
     if given != kept:
         raise UsageError(f"{flag} {given} cannot change on --resume: this run has {kept}; leave it out")
@@ -121,7 +122,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def train_parser(program):
+def train_parser(program) -> Parser:
     """The parser for training; what is not given is None."""
     parser = Parser(
         prog=f"{program.name}.py",
@@ -129,6 +130,7 @@ def train_parser(program):
         epilog=f"To name what is in a picture: {program.name}.py predict IMAGE... --checkpoint FILE",
     )
     for option in TRAINING:
+        how: dict[str, Any]
         if option.kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
         else:
@@ -141,7 +143,7 @@ def train_parser(program):
     return parser
 
 
-def predict_parser(program):
+def predict_parser(program) -> Parser:
     """The parser for `predict`."""
     parser = Parser(
         prog=f"{program.name}.py predict",

@@ -1,6 +1,7 @@
 """The verb `predict`: what a trained network sees in pictures."""
 
 import sys
+from argparse import Namespace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from tinynet.training.out_of_memory import explained
 SHOWN = 5
 
 
-def predict(args, program):
+def predict(args: Namespace, program) -> int:
     """Print the five most probable classes of each of `args.images`; returns the exit code, 2 if a picture was broken."""
     arrays, state = checkpoint.load(args.checkpoint)
     places = devices(args.device)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from argparse import Namespace
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from tinynet.training.run import Run
 WARM_UP = 3  # steps before the one that --timeline draws: kernels are compiled, memory is in the pools
 
 
-def train(args, program):
+def train(args: Namespace, program) -> int:
     """Train as the command line `args` say; returns the exit code: 0 when the last epoch is done, 130 when it was stopped.
 
     Raises TinynetError, before anything is computed where that is possible, for what a user can mend.
@@ -51,15 +52,15 @@ def train(args, program):
         except DataError as error:
             if not run_folder.begun(run.out):
                 raise
-            raise DataError(f"{error}; then go on with: {how_to_resume(program, run.out)}") from error
+            raise DataError(f"{error}; then go on with: {how_to_resume(program.name, run.out)}") from error
         except KeyboardInterrupt:
             if not run_folder.begun(run.out):
                 raise
-            go_on = how_to_resume(program, run.out)
+            go_on = how_to_resume(program.name, run.out)
             say(f"\nstopped at once; go on from the last checkpoint with: {go_on}", file=sys.stderr)
             return 130
     if not done:
-        say(f"stopped after step {run.loop.steps}; go on with: {how_to_resume(program, run.out)}")
+        say(f"stopped after step {run.loop.steps}; go on with: {how_to_resume(program.name, run.out)}")
     return 0 if done else 130
 
 
@@ -160,7 +161,7 @@ def _announce(run, program, given):
         f"recipe {o['recipe']}, batch {o['batch']}, {_count(run.epochs, 'epoch')}, into {run.out}"
     )
     if "resume" not in given and o["data"] is None:
-        say(f"to train on your own pictures: {command(program)} --data DIR  (one sub-folder a class)")
+        say(f"to train on your own pictures: {command(program.name)} --data DIR  (one sub-folder a class)")
 
 
 def _conclude(run, screen, given):

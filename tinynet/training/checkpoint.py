@@ -7,6 +7,7 @@ a power cut.
 
 import contextlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ from safetensors.numpy import save_file
 
 from tinynet.errors import CheckpointError, FolderError, TinynetError
 from tinynet.files import replacing
+from tinynet.nn import Module
 
 FORMAT = "tinynet-1"
 NAME = "checkpoint.safetensors"
 
 
-def save(path, arrays, state):
+def save(path: str | Path, arrays: Mapping[str, np.ndarray], state: dict) -> None:
     """Write arrays (name -> NumPy array) and `state` (JSON-able) to `path`, replacing what was there in one go.
 
     Raises FolderError, after which what was there is there still.
@@ -37,7 +39,7 @@ def save(path, arrays, state):
         raise FolderError(f"{path} could not be written ({error}); free some space, or choose another folder") from error
 
 
-def load(path):
+def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
     """The arrays and the state in a checkpoint, given its file or its folder.
 
     Raises CheckpointError when there is no such file, or when it was not written by `save`.
@@ -57,7 +59,7 @@ def load(path):
 
 
 @contextlib.contextmanager
-def reading(path):
+def reading(path: str | Path) -> Iterator[None]:
     """Inside, what a checkpoint lacks, or has in another form than this version saves it, becomes a CheckpointError."""
     try:
         yield
@@ -68,7 +70,7 @@ def reading(path):
         raise CheckpointError(f"{path} was written by another version of tinynet, or is damaged ({why})") from error
 
 
-def restore(model, arrays, path):
+def restore(model: Module, arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
     """Give the model the `model.` arrays of a checkpoint; raises CheckpointError if they are those of another network."""
     try:
         model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")})

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 
 from tinynet.files import replacing
 from tinynet.training.loop import Listener
@@ -11,7 +12,7 @@ from tinynet.training.loop import Listener
 class Log(Listener):
     """While entered, adds a line for each step and epoch; `sync` waits until all lines are on the disk."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path):
         self.path, self._file = path, None
 
     def __enter__(self):
@@ -37,12 +38,12 @@ class Log(Listener):
     def _write(self, kind, step, epoch, **values):
         print(json.dumps({"kind": kind, "step": step, "epoch": epoch, **values}), file=self._file, flush=True)
 
-    def sync(self):
+    def sync(self) -> None:
         if self._file is not None:
             os.fsync(self._file.fileno())
 
 
-def read(path):
+def read(path: Path) -> list[dict]:
     """The records of a log; a line that a killed run left unfinished is left out."""
     records = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -53,7 +54,7 @@ def read(path):
     return records
 
 
-def cut(path, step, epoch):
+def cut(path: Path, step: int, epoch: int) -> None:
     """Take out what was logged after a moment, because it will be computed, and logged, again.
 
     A missing log, which only pictures need, is made.

@@ -8,11 +8,16 @@ import contextlib
 import time
 import warnings
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from tinynet.data import Batches
+from tinynet.devices import Device
 from tinynet.errors import DivergenceError
+from tinynet.nn import Module
+from tinynet.optim import SGD, ReduceLROnPlateau
 from tinynet.tensor import Tensor
 from tinynet.training.evaluation import Score, evaluate
 
@@ -43,14 +48,14 @@ class Epoch:
 class Listener:
     """Somebody who hears what a loop does; a listener defines what it wants to hear."""
 
-    def on_epoch_begin(self, loop): ...
+    def on_epoch_begin(self, loop: "Loop") -> None: ...
 
-    def on_step(self, loop, step): ...
+    def on_step(self, loop: "Loop", step: Step) -> None: ...
 
-    def on_batch(self, loop):
+    def on_batch(self, loop: "Loop") -> None:
         """Between two batches: the moment to save."""
 
-    def on_epoch(self, loop, epoch): ...
+    def on_epoch(self, loop: "Loop", epoch: Epoch) -> None: ...
 
 
 class Loop:
@@ -60,16 +65,24 @@ class Loop:
     logits come from. `watching(n)` is a context for step n of this process, from 0: a timeline, for instance.
     """
 
-    def __init__(self, model, optimizer, schedule, step, device, watching=lambda n: contextlib.nullcontext()):
+    def __init__(
+        self,
+        model: Module,
+        optimizer: SGD,
+        schedule: ReduceLROnPlateau,
+        step: Callable[[Module, SGD, Tensor, np.ndarray], tuple[Tensor, Tensor]],
+        device: Device,
+        watching: Callable[[int], contextlib.AbstractContextManager] = lambda n: contextlib.nullcontext(),
+    ):
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.step, self.device, self.watching = step, device, watching
         self.epoch = self.batch = self.steps = 0
         self.score = Score()  # of the training images of this epoch, each as it was when it was trained on
-        self.listeners = []
-        self._queued = deque()  # steps that the device was given and whose loss has not been looked at
+        self.listeners: list[Listener] = []
+        self._queued: deque = deque()  # steps that the device was given and whose loss has not been looked at
         self._steps_here, self._looked = 0, time.monotonic()
 
-    def fit(self, train, validation, epochs, stop=lambda: False):
+    def fit(self, train: Batches, validation: Batches, epochs: int, stop: Callable[[], bool] = lambda: False) -> bool:
         """Train until so many epochs are done (True), or until `stop()` comes true (False).
 
         train, validation: `data.Batches`. Raises DivergenceError when the loss is no number any more.
@@ -87,7 +100,7 @@ class Loop:
                 self._end_epoch(score, time.monotonic() - began)
         return True
 
-    def _train(self, batches, stop):
+    def _train(self, batches: Batches, stop: Callable[[], bool]) -> bool:
         """The rest of an epoch; False if it was stopped."""
         self.model.train()
         self._tell("on_epoch_begin")
@@ -101,7 +114,7 @@ class Loop:
         self.look()
         return not stop()
 
-    def _step(self, x, labels):
+    def _step(self, x: np.ndarray, labels: np.ndarray) -> None:
         began = time.monotonic()
         with self.watching(self._steps_here):
             with self.device:
@@ -112,7 +125,7 @@ class Loop:
             self._queued.append((self.steps, began, labels, *later))
             self.look(self.device.lag)
 
-    def look(self, lag=0):
+    def look(self, lag: int = 0) -> None:
         """Look at the loss of all steps that were queued but the last `lag`.
 
         On a GPU that is the step before the last, whose loss has arrived already, so that the GPU never waits for us.
@@ -127,12 +140,12 @@ class Loop:
             rate = len(labels) / (self._looked - began)
             self._tell("on_step", Step(number, value, self.optimizer.lr, len(labels), rate))
 
-    def _end_epoch(self, score, seconds):
+    def _end_epoch(self, score: Score, seconds: float) -> None:
         train, self.score = self.score, Score()
         self.epoch, self.batch, lr = self.epoch + 1, 0, self.optimizer.lr
         self.schedule.step(score.error)
         self._tell("on_epoch", Epoch(self.epoch, train, score, lr, self.optimizer.lr, seconds))
 
-    def _tell(self, what, *about):
+    def _tell(self, what: str, *about) -> None:
         for listener in self.listeners:
             getattr(listener, what)(self, *about)

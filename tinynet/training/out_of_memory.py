@@ -1,14 +1,17 @@
 """Which device ran out of memory, how full it is, and in which layer that was."""
 
 import contextlib
+from collections.abc import Iterator, Sequence
 
+from tinynet.devices import Device
 from tinynet.errors import OutOfMemoryError
+from tinynet.nn import Module
 
 DOING = {"building": "while the network is built", "predicting": "with this network and ten crops of a picture"}
 
 
 @contextlib.contextmanager
-def explained(places, doing, model=None, batch=None):
+def explained(places: Sequence[Device], doing: str, model: Module | None = None, batch: int | None = None) -> Iterator[None]:
     """Raises OutOfMemoryError in place of an error that says that a device, one of `places`, has run out of memory.
 
     doing: "building", "predicting", or "training", of `model` with batches of `batch` images. The innermost device notes

@@ -4,6 +4,7 @@ import sys
 import time
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -14,8 +15,10 @@ from tinynet.draw.predictions import predictions
 from tinynet.training import log, run_folder
 from tinynet.training.evaluation import probabilities
 from tinynet.training.loop import Listener
+from tinynet.training.run import Run
 
 DRAW_EVERY = 60  # seconds between pictures
+SHOWN = 8  # validation images in predictions.png
 
 say = partial(print, flush=True)  # a log file that somebody watches must not lag behind
 
@@ -23,15 +26,16 @@ say = partial(print, flush=True)  # a log file that somebody watches must not la
 class Screen(Listener):
     """While entered, shows the progress of an epoch, and says what came of it and which images are broken."""
 
-    def __init__(self, run):
-        self.run, self._named, self._bar = run, set(), None
+    def __init__(self, run: Run):
+        self.run = run
+        self._named: set[str] = set()
+        self._bar = tqdm(disable=True)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
     def on_epoch_begin(self, loop):
         images = len(self.run.train_set)
@@ -58,7 +62,7 @@ class Screen(Listener):
         if epoch.next_lr != epoch.lr:
             say(f"validation error has stalled: learning rate is now {epoch.next_lr:g}")
 
-    def name_broken(self):
+    def name_broken(self) -> int:
         """Say which images could not be decoded, each once; returns how many."""
         for name in (name for images in (self.run.train_set, self.run.val_set) for name in images.broken):
             if name not in self._named:
@@ -70,24 +74,26 @@ class Screen(Listener):
 class Pictures(Listener):
     """curves.png, kernels.png and predictions.png in the folder of a run."""
 
-    def __init__(self, run):
+    def __init__(self, run: Run):
         self.run, self._drawn = run, time.monotonic()
 
     def on_epoch(self, loop, epoch):
         if time.monotonic() - self._drawn > DRAW_EVERY:
             self.draw()
 
-    def draw(self):
+    def draw(self) -> None:
         """Draw them, from the state of the moment."""
-        run, model = self.run, self.run.model
+        run = self.run
+        model: Any = run.model  # with first_kernels(), see cli.Program
         curves(log.read(run.out / run_folder.LOG), run.out / "curves.png")
         kernels(model.first_kernels(), run.out / "kernels.png")
-        labels, chosen = run.val_set.labels, np.random.default_rng(0).permutation(len(run.val_set))
-        _, first = np.unique(labels[chosen], return_index=True)  # one picture of each class, then any
-        chosen = dict.fromkeys([*chosen[np.sort(first)], *chosen])
-        chosen = list(islice((i for i in chosen if run.val_set.image(i) is not None), 8))
-        images = [run.val_set.image(i) for i in chosen]
-        if images:
+        labels, order = run.val_set.labels, np.random.default_rng(0).permutation(len(run.val_set))
+        _, first = np.unique(labels[order], return_index=True)  # one picture of each class, then any
+        numbers = dict.fromkeys([*order[np.sort(first)].tolist(), *order.tolist()])
+        found = islice(((i, image) for i in numbers if (image := run.val_set.image(i)) is not None), SHOWN)
+        shown = dict(found)
+        if shown:
+            images = np.stack(list(shown.values()))
             p = probabilities(model, images, run.mean, run.recipe.input_scale, run.device)
-            predictions(np.stack(images), labels[chosen], p, run.train_set.classes, run.out / "predictions.png")
+            predictions(images, labels[list(shown)], p, run.train_set.classes, run.out / "predictions.png")
         self._drawn = time.monotonic()

@@ -5,9 +5,16 @@ bits as if it had not been stopped.
 """
 
 import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
 
 from tinynet import data
+from tinynet.data import Dataset
+from tinynet.devices import Device
 from tinynet.errors import DataError
+from tinynet.nn import Module
 from tinynet.optim import ReduceLROnPlateau
 from tinynet.training import checkpoint, log, run_folder, state
 from tinynet.training.loop import Listener, Loop
@@ -24,7 +31,12 @@ class Run(Listener):
     go. workers: threads that load images. watching: see `Loop`.
     """
 
-    def __init__(self, out, options, train_set, val_set, model, recipe, step, device, workers, **watching):
+    mean: np.ndarray  # of the training images; there once the run has begun, or is resumed
+
+    def __init__(
+        self, out: Path, options: dict, train_set: Dataset, val_set: Dataset, model: Module, recipe, step: Callable,
+        device: Device, workers: int, **watching,
+    ):  # fmt: skip
         self.out, self.options, self.recipe, self.device, self.workers = out, options, recipe, device, workers
         self.train_set, self.val_set = train_set, val_set
         self.images = [data.fingerprint(images, options["data"]) for images in (train_set, val_set)]
@@ -32,24 +44,24 @@ class Run(Listener):
         options["lr"] = optimizer.lr
         schedule = ReduceLROnPlateau(optimizer, patience=options["patience"])
         self.loop = Loop(model, optimizer, schedule, step, device, **watching)
-        self.mean = self.colour = None  # of the training images: their mean, and what `data.pca` says of their colours
+        self.colour: tuple | None = None  # what `data.pca` says of theirs
         self.log = log.Log(out / run_folder.LOG)
         self._saved = time.monotonic()
 
     @property
-    def model(self):
+    def model(self) -> Module:
         return self.loop.model
 
     @property
-    def epochs(self):
+    def epochs(self) -> int:
         return self.options["epochs"]
 
     @property
-    def done(self):
+    def done(self) -> bool:
         """Whether the last epoch is."""
         return self.loop.epoch >= self.epochs
 
-    def begin(self, progress=iter):
+    def begin(self, progress: Callable[[Iterable], Iterable] = iter) -> None:
         """Claim the folder, look at the images and save what it starts from; `progress` wraps the images looked at.
 
         Raises FolderError, DataError.
@@ -61,7 +73,7 @@ class Run(Listener):
                 self.colour = data.pca(self.train_set, seed=self.options["seed"])
             self.save()  # from here on, a run that is killed at any moment can be resumed
 
-    def resume(self, arrays, saved):
+    def resume(self, arrays: Mapping[str, np.ndarray], saved: dict) -> None:
         """Go on from what was saved; raises DataError for other images than it began with, CheckpointError."""
         if saved.get("images", self.images) != self.images:  # older checkpoints do not tell
             raise DataError(
@@ -75,7 +87,7 @@ class Run(Listener):
                 self.colour = arrays["colour.deviations"], arrays["colour.directions"]
         log.cut(self.out / run_folder.LOG, self.loop.steps, self.loop.epoch)
 
-    def fit(self, listeners=(), stop=lambda: False):
+    def fit(self, listeners: Iterable[Listener] = (), stop: Callable[[], bool] = lambda: False) -> bool:
         """Train until the last epoch is done (True) or `stop()` comes true (False); leaves a checkpoint either way.
 
         Of `listeners` each hears of a step or an epoch when it is logged, and of an epoch when it is saved.
@@ -102,7 +114,7 @@ class Run(Listener):
     def on_epoch(self, loop, epoch):
         self.save()  # before anything is said, because nobody may be listening any more: `| head`
 
-    def save(self):
+    def save(self) -> None:
         """Write the checkpoint."""
         self.loop.look()
         arrays, where = state.snapshot(self.loop)

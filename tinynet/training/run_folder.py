@@ -1,6 +1,7 @@
 """The folder of a run: whose it is, and what lies in it."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,7 @@ PICTURES = ("curves.png", "kernels.png", "predictions.png")
 
 
 @contextmanager
-def claimed(out: Path):
+def claimed(out: Path) -> Iterator[None]:
     """Make the folder and its log, for a new run that writes its first checkpoint inside; without one, the log goes again.
 
     Raises FolderError if something would be lost, or the folder cannot be written.

@@ -1,10 +1,16 @@
 """The state of a loop: all that decides how it goes on, as named arrays and as numbers for JSON."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
 from tinynet.training import checkpoint
 from tinynet.training.evaluation import Score
+from tinynet.training.loop import Loop
 
 
-def snapshot(loop):
+def snapshot(loop: Loop) -> tuple[dict[str, np.ndarray], dict]:
     """(arrays, state) of a loop whose steps have all been looked at.
 
     arrays: `model.<name>` and `velocity.<name>`. state: the position, the score so far, the schedule, the generators.
@@ -23,7 +29,7 @@ def snapshot(loop):
     return arrays, state
 
 
-def restore(loop, arrays, state, path):
+def restore(loop: Loop, arrays: Mapping[str, np.ndarray], state: dict, path: str | Path) -> None:
     """Bring a loop to where another one was; path: of the checkpoint, for messages."""
     checkpoint.restore(loop.model, arrays, path)
     velocities = [arrays[f"velocity.{name}"] for name in _names(loop)]
