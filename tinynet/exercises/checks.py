@@ -1,6 +1,7 @@
 """What authors say checks with: comparisons that explain what differs, and numbers from hard places."""
 
 import inspect
+import textwrap
 
 import numpy as np
 
@@ -177,6 +178,7 @@ def gradients(forward, args, vjp, rng, names=None, **how):
             rows = [(str(i), f"{yours:.8g}", f"{numeric:.8g}", f"{rel:.1e}") for i, yours, numeric, rel in result.worst]
             lines += _table(("index", "yours", "numeric", "rel err"), *rows)
         lines += result.picture
+        lines += textwrap.wrap(result.known, 96)
     right = [r.name for r in results if r.status == "pass"]
     lines += [f"right: the gradient of {listed(right)}"] if right else []
     rel = bad[0].rel if np.isfinite(bad[0].rel) else None

@@ -14,6 +14,7 @@ import numpy as np
 from tinynet.exercises import checks
 from tinynet.exercises.checks import Wrong
 from tinynet.exercises.words import a_kind
+from tinynet.gradcheck.draws import private
 
 MOST = 2000  # results that are remembered of one check
 
@@ -109,7 +110,7 @@ def _run(exercise, check, functions, seed):
     watched = {name: _watch(name, f, running, exercise.in_place) for name, f in functions.items()}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of overflows and the like we speak ourselves
-        rng = np.random.default_rng(seed)
+        rng = private(seed, check.title)
         untouched = rng.bit_generator.state
         try:
             check(watched, rng)

@@ -1,9 +1,12 @@
 """The check of a function's gradients against central differences, in float64."""
 
+from functools import partial
+
 import numpy as np
 
 from tinynet.gradcheck import diagnosis
 from tinynet.gradcheck.differences import EPS, Loss, choose, random_directions
+from tinynet.gradcheck.draws import private
 from tinynet.gradcheck.functions import ArrayFunction, BackwardError, TapeFunction, names_of
 from tinynet.gradcheck.report import Report, Result, around, demand, draw, first_bad
 
@@ -46,7 +49,7 @@ class _Check:
     def __init__(self, function, names, h, rtol, limit, seed, mistakes):
         self.function, self.names, self.h, self.rtol, self.limit, self.seed = function, names, h, rtol, limit, seed
         self.arrays, self.mistakes = function.arrays, mistakes
-        self.rng = np.random.default_rng(seed)
+        self.rng = private(seed, "gradcheck")
 
     def report(self):
         y, self.forward_wrote = self.function.first()
@@ -122,8 +125,11 @@ class _Check:
                 arguments=dict(zip(self.names, self.arrays, strict=True)),
                 others={n: g for n, g in zip(self.names, self.found, strict=True) if n != name},
                 off_tape=self.found[k] is None,
+                slopes_with=partial(self._slopes_with, k),
             )
             result.hints = sentences if result.wrong and sentences else diagnosis.of_values(clues)
+            if not result.hints and clues.wrong.any():
+                result.known = diagnosis.known(clues)
         return result
 
     def _refusal(self, k, found):
@@ -162,6 +168,17 @@ class _Check:
             seen = set(slopes.where)
             slopes.add(self.loss.entries(k, [i for i in around(x.shape, slopes.where[worst]) if i not in seen]))
         return slopes, along
+
+    def _slopes_with(self, k, name, array, places):
+        """The slopes with respect to argument k where the argument `name` is another array; None if f cannot take that."""
+        arrays = [array if n == name else a for n, a in zip(self.names, self.arrays, strict=True)]
+        try:
+            y = self.function(*arrays)
+            if y.shape != self.y.shape:
+                return None
+            return Loss(self.function, arrays, y, self.c, self.h, self.rtol).entries(k, places)
+        except (ValueError, IndexError, TypeError, ArithmeticError):
+            return None
 
     def _differ(self, slopes, found, k=None):
         """(analytic, wrong) for entries, or with k for directions."""

@@ -1,56 +1,14 @@
-"""Why a gradient is wrong: what the right numbers, put beside the wrong ones, give away."""
+"""Why a gradient is wrong: what the right numbers, put beside the wrong ones, give away.
 
-import itertools
-from dataclasses import dataclass
+A cause is given only when it explains every number that was measured; where none does, `known` says what is known.
+"""
 
 import numpy as np
 
-EXACT = 1e-9  # how close a wrong gradient comes to the known mistake that it is
+from tinynet.gradcheck import factors, missing, moved
+from tinynet.gradcheck.clues import EXACT, Clues, equal, listed
 
-
-@dataclass
-class Clues:
-    """What is known about a wrong gradient, that of the argument called `name`.
-
-    found: the gradient; slopes: the right values, where they were measured; at_zero, at_minus_two: the gradient for
-    dy = 0 and for -2 dy; arguments: all of them by name; others: the gradients of the other arguments by name.
-    """
-
-    name: str
-    found: np.ndarray
-    slopes: object
-    rtol: float
-    at_zero: np.ndarray | None
-    at_minus_two: np.ndarray | None
-    y: np.ndarray
-    arguments: dict
-    others: dict
-    off_tape: bool
-
-    def __post_init__(self):
-        kept = np.flatnonzero(~self.slopes.kink)
-        self.where = [self.slopes.where[i] for i in kept]
-        self.value, self.tolerance = self.slopes.value[kept], self.slopes.tolerance(self.rtol)[kept]
-        self.here = self.read(self.found)
-        self.wrong = np.abs(self.here - self.value) > self.tolerance
-
-    def read(self, array):
-        return np.array([array[i] for i in self.where], float)
-
-    def explains(self, values):
-        """Whether `values` are the right ones: as close as the wrong entries' own accuracy allows, with room for a step."""
-        told = ~np.isnan(values)  # nan says nothing of an entry; inf says something wrong
-        close = np.abs(values - self.value)[told] <= 4 * self.tolerance[told]
-        return told.sum() * 2 > len(told) and bool(close.all()) and bool(self.wrong[told].any())
-
-
-def equal(found, mistake):
-    """Whether a gradient is that mistake: same shape, same values to 1e-9 of the largest."""
-    if found is None or found.shape != mistake.shape:
-        return False
-    with np.errstate(all="ignore"):
-        limit = EXACT * np.abs(mistake[np.isfinite(mistake)]).max(initial=0.0)
-        return bool(np.all((found == mistake) | (np.abs(found - mistake) <= limit) | (np.isnan(found) & np.isnan(mistake))))
+__all__ = ["Clues", "equal", "known", "of_shape", "of_values"]
 
 
 def of_shape(found, x, y, name):
@@ -80,14 +38,29 @@ def of_shape(found, x, y, name):
 
 def of_values(clues):
     """Hints for wrong values: one that explains every number, else what the wrong entries have in common."""
-    for explain in (_upstream, _nothing, _linearity, _ratio, _factor, _swapped, _ratio_along, _moved, _one_sided):
+    explanations = (
+        _upstream, _nothing, _linearity, factors.of_all, factors.of_an_array, moved.swapped, factors.of_each_slice,
+        moved.moved, moved.summed, missing.term, _one_sided, moved.of_a_moved_argument,
+    )  # fmt: skip
+    for explain in explanations:
         hint = explain(clues)
         if hint:
             return [hint]
-    hints = _places(clues)
-    if not hints and clues.wrong.any():
-        hints = ["no factor, transpose, flip or shift makes these the right numbers: work out one of these entries by hand"]
-    return hints
+    return _places(clues)
+
+
+def known(c):
+    """What can be said of wrong values for which no cause was recognised."""
+    error, scale = np.abs(c.here - c.value), c.slopes.scale or 1.0
+    lengths = np.linalg.norm(c.here) * np.linalg.norm(c.value)
+    cosine = f"{c.here @ c.value / lengths:.3f}" if lengths else "undefined"
+    count = f"{np.count_nonzero(c.wrong)} of {len(c.wrong)} entries are off"
+    most, middle = error.max() / scale, np.median(error[c.wrong]) / scale
+    return (
+        f"no cause was recognised. {count}, by {most:.1e} of the largest slope at most and {middle:.1e} in the middle; the "
+        f"cosine between this gradient and the right one is {cosine} (1: all that is wrong is the length). Work out one of "
+        "these entries by hand"
+    )
 
 
 def _upstream(c):
@@ -107,134 +80,6 @@ def _nothing(c):
             "no gradient arrived: something between this argument and the result is not on the tape (.data, detach, no_grad)"
         )
     return "the gradient is 0 everywhere, the slope is not"
-
-
-def _ratio(c):
-    """The whole gradient is off by one factor."""
-    big = np.abs(c.value) > 1e-3 * c.slopes.scale
-    if big.sum() < 2 and len(c.value) > 1:
-        return None
-    if not big.any():
-        return None
-    ratio = float(np.median(c.here[big] / c.value[big]))
-    if ratio == 0 or not c.explains(c.here / ratio):
-        return None
-    if abs(ratio + 1) < 1e-4:
-        return "the sign is wrong: every entry is minus the right one"
-    for factor, meaning in _factors(c):
-        if abs(abs(ratio) - factor) < 1e-4 * factor:
-            size = "large"
-        elif abs(abs(ratio) * factor - 1) < 1e-4:
-            size = "small"
-        else:
-            continue
-        return f"every entry is {factor:g} times too {size}{' and has the wrong sign' if ratio < 0 else ''}: {meaning}"
-    return f"every entry is off by the same factor {ratio:.6g}"
-
-
-def _factors(c):
-    """Factors that are often forgotten or put in twice, and what they may mean."""
-    yield 2, "a factor 2 is missing or too many, as in d(a^2) = 2 a da; or something is counted twice"
-    shapes = [(c.name, c.found.shape), ("the result", c.y.shape)]
-    told = {2}
-    for count in (1, 2, 3, 4):
-        for what, shape in shapes:
-            for axes in itertools.combinations(range(len(shape)), count):
-                n = int(np.prod([shape[a] for a in axes]))
-                if n > 1 and n not in told:
-                    told.add(n)
-                    axes = f"axis {axes[0]}" if count == 1 else f"axes {_list(axes)}"
-                    yield n, f"{n} is the size of {axes} of {what}: is a mean taken for a sum, or a sum for a mean?"
-    lengths = {n: f"axis {a} of {what}" for what, shape in reversed(shapes) for a, n in enumerate(shape) if n > 1}
-    for (n, one), (m, other) in itertools.permutations(lengths.items(), 2):
-        if n > m:
-            yield n / m, f"{n} is the size of {one}, {m} that of {other}: is it divided by the wrong one?"
-
-
-def _factor(c):
-    """The gradient lacks, or has once too often, an argument or the result as a factor."""
-    candidates = {**c.arguments, "the result": c.y, "(1 - the result)": 1 - c.y}
-    with np.errstate(all="ignore"):
-        for name, array in candidates.items():
-            if not _fits(array, c.found):
-                continue
-            for power, sign in itertools.product((1, -1, 2, -2), (1, -1)):
-                if c.explains(c.read(sign * c.found * array**power)):
-                    what = name if abs(power) == 1 else f"{name} squared"
-                    minus = "minus " if sign < 0 else ""
-                    how = "multiplied" if power > 0 else "divided"
-                    return f"{minus}this {how} by {what} is the right gradient"
-    return None
-
-
-def _fits(array, found):
-    try:
-        return np.broadcast_shapes(array.shape, found.shape) == found.shape
-    except ValueError:
-        return False
-
-
-def _swapped(c):
-    """The gradient is that of another argument."""
-    for name, found in c.others.items():
-        if found is not None and found.shape == c.found.shape and c.explains(c.read(found)):
-            return f"what came as the gradient of {name} is the right one of {c.name}: they are swapped"
-    return None
-
-
-def _ratio_along(c):
-    """Every slice along one axis is off by a factor of its own."""
-    big = np.abs(c.value) > 1e-3 * c.slopes.scale
-    for axis in range(c.found.ndim if c.found.ndim > 1 and c.wrong[big].all() else 0):
-        at = np.array([i[axis] for i in c.where])
-        ratio = np.ones(len(at))
-        for n in set(at[big].tolist()):
-            ratio[at == n] = np.median(c.here[big & (at == n)] / c.value[big & (at == n)])
-        alone = min((np.count_nonzero(big & (at == n)) for n in set(at.tolist())), default=0) < 2
-        if not alone and ratio.all() and c.explains(c.here / ratio):
-            return (
-                f"every slice along axis {axis} is off by a factor of its own: a factor with one value for each is missing"
-            )
-    return None
-
-
-def _moved(c):
-    """The right numbers at the wrong place."""
-    shape, ndim = c.found.shape, c.found.ndim
-    if c.found.size < 3 or ndim > 5:
-        return None
-    for axes in itertools.permutations(range(ndim)):
-        if axes == tuple(range(ndim)) or tuple(shape[a] for a in axes) != shape:
-            continue
-        if c.explains(c.read(c.found.transpose(axes))):
-            swapped = _list(a for a in range(ndim) if axes[a] != a)
-            return f"these are the right numbers with axes {swapped} swapped: a transpose is missing or too many"
-    long = [a for a in range(ndim) if shape[a] > 1]
-    for count in range(1, len(long) + 1):
-        for axes in itertools.combinations(long, count):
-            if c.explains(c.read(np.flip(c.found, axes))):
-                plural = "axes" if count > 1 else "axis"
-                return f"these are the right numbers in reverse order along {plural} {_list(axes)}: something is flipped"
-    for axes in (*((a,) for a in long), *itertools.combinations(long, 2)):
-        for by in itertools.product((1, -1, 2, -2), repeat=len(axes)):
-            if c.explains(c.read(_shifted(c.found, axes, by))):
-                way = _list(
-                    f"{abs(b)} too {'far' if b > 0 else 'early'} along axis {a}" for a, b in zip(axes, by, strict=True)
-                )
-                return (
-                    f"these are the right numbers, {way}: an index or the padding is off, or it is cropped at the wrong end"
-                )
-    return None
-
-
-def _shifted(array, axes, by):
-    """The array moved back along some axes; nan where nothing moved in."""
-    moved = np.full(array.shape, np.nan)
-    source, target = [slice(None)] * array.ndim, [slice(None)] * array.ndim
-    for axis, b in zip(axes, by, strict=True):
-        source[axis], target[axis] = slice(max(b, 0), min(b, 0) or None), slice(max(-b, 0), min(-b, 0) or None)
-    moved[tuple(target)] = array[tuple(source)]
-    return moved
 
 
 def _one_sided(c):
@@ -271,12 +116,7 @@ def _places(c):
         if len(at) == len(seen) or 2 * len(at) > n:
             continue
         if set(at) <= {0, n - 1} and n > 3:
-            hints.append(f"wrong only at the border, {_list(at)} of axis {axis} (length {n}): padding, or a window's edge")
+            hints.append(f"wrong only at the border, {listed(at)} of axis {axis} (length {n}): padding, or a window's edge")
         elif len(at) <= 8:
-            hints.append(f"wrong only at {_list(at)} of axis {axis} (length {n})")
+            hints.append(f"wrong only at {listed(at)} of axis {axis} (length {n})")
     return hints
-
-
-def _list(numbers):
-    *most, last = map(str, numbers)
-    return f"{', '.join(most)} and {last}" if most else last

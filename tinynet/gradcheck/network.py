@@ -3,6 +3,7 @@
 import numpy as np
 
 from tinynet.gradcheck.differences import EPS, Loss, random_directions
+from tinynet.gradcheck.draws import private
 from tinynet.gradcheck.report import Report, Result
 from tinynet.tape import no_grad
 from tinynet.tensor import Tensor
@@ -26,7 +27,7 @@ def directional_check(loss, params, k=3, *, h=1e-6, rtol=1e-6, seed=0):
     buffers = [t for _, t in params.named_tensors()] if hasattr(params, "named_tensors") else []
     network = _Network(loss, tensors, buffers)
     try:
-        return network.report(names, k, h, rtol, np.random.default_rng(seed))
+        return network.report(names, k, h, rtol, private(seed, "directional_check"))
     finally:
         network.restore()
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tinynet.devices import as_device
+from tinynet.gradcheck.draws import private
 from tinynet.gradcheck.functions import float64, names_of, title
 from tinynet.gradcheck.report import Report, Result, first_bad
 from tinynet.tensor import tensor
@@ -23,7 +24,7 @@ def compare_precision(f, args, *, dtype=np.float32, device=None, names=None, rto
     device, dtype = as_device(device), np.dtype(dtype)
     rounded = [a.astype(dtype) for a in float64(args)]
     names = names_of(f, names, len(rounded))
-    rng, eps = np.random.default_rng(seed), np.finfo(dtype).eps
+    rng, eps = private(seed, "compare_precision"), np.finfo(dtype).eps
     arrays, cpu = [a.astype(np.float64) for a in rounded], as_device("cpu")
 
     def jolted(array):

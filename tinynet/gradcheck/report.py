@@ -1,5 +1,6 @@
 """What a check found, as numbers and as a text that a student can act on."""
 
+import textwrap
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +17,7 @@ class Result:
     difference over the largest numeric value of this argument. checked, wrong, kinks: how many entries were compared,
     how many of them differ, and how many more were left out because the function has a kink there. noise: the largest
     rounding error that a numeric value may have. worst: (index, analytic, numeric, rel) of the worst few entries.
-    picture: lines of text that show where the wrong entries are.
+    known: where no hint could be given, what is known. picture: lines of text that show where the wrong entries are.
     """
 
     op: str
@@ -34,6 +35,7 @@ class Result:
     noise: float = 0.0
     hints: list[str] = field(default_factory=list)
     worst: list[tuple] = field(default_factory=list)
+    known: str = ""
     picture: list[str] = field(default_factory=list)
     title: str = ""
 
@@ -47,6 +49,7 @@ class Result:
             for index, analytic, numeric, rel in self.worst:
                 lines.append(f"{'':14}{index!s:20}{analytic:16.8g}{numeric:16.8g}{rel:10.1e}")
         lines += [f"{'':14}hint: {hint}" for hint in self.hints]
+        lines += [f"{'':14}{line}" for line in textwrap.wrap(self.known, 96)]
         lines += [f"{'':14}{line}" for line in self.picture]
         return "\n".join(line.rstrip() for line in lines)
 
