@@ -63,7 +63,7 @@ def test_a_run_may_be_stopped_again_and_again(folder, uninterrupted, tmp_path):
     assert_same_run(tmp_path, uninterrupted)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_ends_a_process_with_130_a_checkpoint_and_how_to_go_on(folder, uninterrupted, tmp_path, name):
     out = tmp_path / "with a space"
     stop = f"runs.at('step', 9, lambda: os.kill(os.getpid(), signal.{name}), setattr)"

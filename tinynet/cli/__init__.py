@@ -9,11 +9,11 @@
 It is handed the network (`Program`) and knows no layer of it; the library knows none of its options.
 """
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tinynet import console
 from tinynet.cli import options, predict, train
 from tinynet.cli.advice import advised
 from tinynet.devices import Device
@@ -51,16 +51,17 @@ class Program:
 def main(program: Program, arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 after a mistake that one sentence explains, 130 after Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if hasattr(sys.stdout, "reconfigure"):  # names of files leave as they came; a terminal that lacks a letter shows a "?"
-        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding.lower() == "utf-8" else "replace")
+    return console.run(lambda: _main(program, arguments))
+
+
+def _main(program: Program, arguments: list[str]) -> int:
     try:
         if arguments[:1] == ["predict"]:
             return predict.predict(options.predict_parser(program).parse_args(arguments[1:]), program)
         return train.train(options.train_parser(program).parse_args(arguments), program)
+    except BrokenPipeError:
+        raise
     except (TinynetError, MemoryError, OSError) as error:  # an OSError is a full disk
-        if isinstance(error, BrokenPipeError):  # "| head" has read enough; what is left in the buffer must go somewhere
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141
         print(f"{program.name}.py: {advised(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

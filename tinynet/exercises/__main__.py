@@ -5,10 +5,10 @@ sense; 130 Ctrl-C.
 """
 
 import argparse
-import os
 import sys
 from difflib import get_close_matches
 
+from tinynet import console
 from tinynet.errors import TinynetError, UsageError
 from tinynet.exercises import actions
 from tinynet.exercises.screen import COMMAND, say
@@ -88,23 +88,21 @@ def parser():
 
 def main(arguments=None):
     """Run a command; returns the exit code."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter still shows the others
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    return console.run(lambda: _main(arguments))
+
+
+def _main(arguments):
     try:
-        arguments = list(sys.argv[1:] if arguments is None else arguments)
         if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
             near = get_close_matches(arguments[0], COMMANDS, 1)
             guess = f"did you mean {near[0]}? " if near else ""
             raise UsageError(f"there is no command {arguments[0]!r}; {guess}{COMMAND} --help shows all")
         options = parser().parse_args(arguments)
         return options.act(options) if options.command else actions.bare()
-    except TinynetError as error:
-        print(f"tinynet.exercises: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # "| head" has read enough; what is left in the buffer must go somewhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except (OSError, MemoryError) as error:  # a full disk, for instance
+    except BrokenPipeError:
+        raise
+    except (TinynetError, OSError, MemoryError) as error:  # an OSError is a full disk, for instance
         print(f"tinynet.exercises: {str(error) or 'out of memory'}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -5,10 +5,10 @@ python -m tinynet.gradcheck conv2d      one, with a line for each of its configu
 """
 
 import argparse
-import os
 import sys
 import time
 
+from tinynet import console
 from tinynet.gradcheck.cases import CASES
 from tinynet.gradcheck.check import gradcheck
 
@@ -60,9 +60,9 @@ def _row(cases, name, width, seed):
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(console.run(main))
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # "| head" has read enough; what is left in the buffer must go somewhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as error:  # a full disk
+        print(f"tinynet.gradcheck: {error}", file=sys.stderr)
+        sys.exit(2)
