@@ -13,6 +13,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
     x: (N, C, H, W). weight: (F, C/groups, KH, KW). bias: (F,) or None. stride, padding, dilation: int or (rows, columns).
     groups: the input and output channels are cut into as many parts that do not see each other.
+    Zeros around an image are multiplied like pixels, so that an infinite weight makes nan of them, in backward, too; PyTorch
+    leaves some of these products out, others with every algorithm that it chooses.
     Result: (N, F, OH, OW) with OH = floor((H + 2 p - d (KH - 1) - 1) / s) + 1, OW likewise.
     Raises ValueError when the shapes do not fit together, no window fits into the image, or it has no pixels or channels.
     Paper sections 3.2 and 3.5: groups=2 is what two towers that do not talk compute.
@@ -24,6 +26,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     require(x.ndim == 4 and weight.ndim == 4, f"conv2d: expected x (N, C, H, W) and weight (F, C/groups, KH, KW); {shapes}")
     require(min(x.shape[1:] + weight.shape) >= 1, f"conv2d: expected no axis of length 0 but the batch; {shapes}")
     require(is_whole(groups, 1), f"conv2d: groups={groups!r}; expected an integer >= 1")
+    groups = int(groups)
     require(
         weight.shape[0] % groups == 0,
         f"conv2d: {weight.shape[0]} output channels cannot be cut into groups={groups}; {shapes}",
@@ -39,7 +42,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     map_size("conv2d", x.shape, weight.shape[2:], stride, padding, dilation)
 
     kernels, x_, w = x.device.kernels, x.data, weight.data
-    how = stride, padding, dilation, int(groups)
+    how = stride, padding, dilation, groups
     x_shape, wants_x, wants_w = x.shape, x.requires_grad, weight.requires_grad
     y = kernels.conv2d(x_, w, None if bias is None else bias.data, *how)
     x_, w, w_shape = x_ if wants_w else None, w if wants_x else None, weight.shape

@@ -1,6 +1,6 @@
 """Normalisation: the paper's, between neighbouring channels, and the one that replaced it, over the batch."""
 
-from tinynet.ops.inputs import expect_floats, require
+from tinynet.ops.inputs import expect_floats, plain, require
 from tinynet.ops.windows import is_whole
 from tinynet.tape import record
 from tinynet.tensor import Tensor
@@ -19,7 +19,7 @@ def local_response_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
     expect_floats("local_response_norm", x)
     require(x.ndim >= 2, f"local_response_norm: expected x (N, C, ...), got shape {x.shape}")
     require(is_whole(size, 1), f"local_response_norm: size={size!r}; expected an integer >= 1")
-    kernels, x_, size = x.device.kernels, x.data, int(size)
+    kernels, x_, size, alpha, beta, k = x.device.kernels, x.data, int(size), plain(alpha), plain(beta), plain(k)
     y, d = kernels.local_response_norm(x_, size, alpha, beta, k)
     return record(
         "local_response_norm",
@@ -39,7 +39,9 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     move towards them in place, r <- (1 - momentum) r + momentum * new, with the unbiased variance; otherwise the
     running ones are used. x: (N, C, ...), floats. weight, bias, running_mean, running_var: (C,), the last two as Tensors
     off the tape or as arrays of x's device. Raises ValueError for other shapes, and for training on one value a channel.
-    The order is not PyTorch's, which is F.batch_norm(x, running_mean, running_var, weight, bias, training, ...).
+    The order is not PyTorch's, which is F.batch_norm(x, running_mean, running_var, weight, bias, training, ...). That one
+    multiplies weight / sqrt(var + eps) first, so that an infinite weight gives nan there and infinities here, and what is
+    too large for the dtype on the way is so at other places.
     Ioffe and Szegedy 2015; the 2012 paper used local_response_norm.
     """
     expect_floats("batch_norm", x, weight, bias)
@@ -52,9 +54,10 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
         )
     for name, value in dict(weight=weight, bias=bias, **running_ones).items():
         require(value.shape == channels, f"batch_norm: {name} has shape {value.shape}, expected {channels} for x {x.shape}")
-    axes = (0, *range(2, x.ndim))
+    axes, momentum, eps = (0, *range(2, x.ndim)), plain(momentum), plain(eps)
     count = x.size // max(x.shape[1], 1)
-    require(not training or count > 1, f"batch_norm: x {x.shape} has one value a channel; a variance needs more")
+    few = "one value" if count else "no values"
+    require(not training or count > 1, f"batch_norm: x {x.shape} has {few} a channel; a variance needs more")
 
     def along(a):
         return a.reshape(-1, *[1] * (x_.ndim - 2))
