@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinynet.ops.inputs import expect_floats, require
+from tinynet.ops.inputs import expect_floats, plain, require
 from tinynet.tape import record
 from tinynet.tensor import Tensor
 
@@ -24,6 +24,7 @@ def dropout(x, p=0.5, training=True, rng=None, mask=None, *, inverted=True):
     another shape. Paper section 4.2.
     """
     expect_floats("dropout", x)
+    p = plain(p)
     require(0 <= p <= 1, f"dropout: p={p}; expected a probability between 0 and 1")
     xp, dtype = x.device.xp, x.dtype
     if not training:

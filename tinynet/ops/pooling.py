@@ -1,5 +1,7 @@
 """Pooling: a map made smaller by keeping one number for each window."""
 
+import numpy as np
+
 from tinynet.ops.inputs import expect, expect_floats, require
 from tinynet.ops.windows import map_size, pair
 from tinynet.tape import record
@@ -51,7 +53,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
 def _arguments(op, x, kernel_size, stride, padding, dilation, ceil_mode):
     require(x.ndim == 4, f"{op}: expected x (N, C, H, W), got shape {x.shape}")
     require(min(x.shape[1:]) >= 1, f"{op}: expected no axis of length 0 but the batch, got shape {x.shape}")
-    require(isinstance(ceil_mode, bool), f"{op}: ceil_mode={ceil_mode!r}; expected True or False")
+    require(isinstance(ceil_mode, (bool, np.bool_)), f"{op}: ceil_mode={ceil_mode!r}; expected True or False")
     kernel = pair("kernel_size", kernel_size, 1)
     stride = kernel if stride is None else pair("stride", stride, 1)
     padding, dilation = pair("padding", padding, 0), pair("dilation", dilation, 1)
