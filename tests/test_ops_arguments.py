@@ -77,6 +77,11 @@ def test_what_is_no_integer_or_pair_of_them_is_refused(value):
         tn.avg_pool2d(tn.tensor(IMAGES), 4, padding=value)
 
 
+def test_a_number_without_axes_has_no_border():
+    for width in (1, (1, 2), [np.int8(1), 2]):
+        assert tn.pad(tn.tensor(3.0), width).numpy() == 3
+
+
 # nothing at all -------------------------------------------------------------------------------------------------------
 
 EMPTY = {  # op: tinynet's, PyTorch's from the modules tn, torch and F, and the shapes

@@ -38,7 +38,7 @@ def div(a, b):
     a, b = operands("div", a, b)
     out = broadcast("div", operator.truediv, a, b)
     y, ratio = b.data, needed(b, out)
-    return record("div", out, (a, b), lambda g: (g / y, None if ratio is None else -g * (ratio / y)))
+    return record("div", out, (a, b), lambda g: (g / y, None if ratio is None else -(ratio / y * g)))
 
 
 def pow(a, b):

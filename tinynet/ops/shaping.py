@@ -99,7 +99,7 @@ def pad(x, pad_width, constant_values=0):
     expect("pad", x)
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
-        out = x.device.xp.pad(x.data, widths, constant_values=constant_values)
+        out = x.device.xp.pad(x.data, widths or 0, constant_values=constant_values)
     except ValueError:
         raise ValueError(
             f"pad: expected one (before, after) pair of sizes >= 0 for each of the {x.ndim} axes, got {pad_width}"
