@@ -121,7 +121,8 @@ def check_nan(cuda):
     for arguments in nan_windows():
         for one, other in zip(cuda.max_pool2d(*arguments), test_kernels.reference.max_pool2d(*arguments), strict=True):
             assert np.array_equal(one, other, equal_nan=True)
-    assert np.isnan(cuda.relu(np.array([1.0, np.nan]))[1])
+    y = cuda.relu(np.array([1.0, np.nan, -1.0]))
+    assert np.isnan(y[1]) and cuda.relu_backward(np.array([2.0, 3.0, 4.0]), y).tolist() == [2, 3, 0]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

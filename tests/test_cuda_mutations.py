@@ -72,7 +72,7 @@ MUTATIONS = [
     ('"cross_entropy_backward"', "p[i] - ", "p[i] + "),
     ("exp_below = ", "z - top", "z"),
     ("dropout = ", " * scale", ""),
-    ("relu_backward = ", "y > 0", "y >= 0"),
+    ("relu_backward = ", "y != 0", "y > 0"),
     ("sgd = ", "lr * (weight_decay * w + g)", "(weight_decay * w + lr * g)"),
     ("sgd = ", "w += v", "w = v"),
     # the launches in cuda.py

@@ -280,7 +280,65 @@ def test_the_paper_lowers_it_three_times_by_ten():
 
 
 def test_nan_is_no_improvement():
-    assert rates([math.nan] * 3, patience=1, factor=0.5)[-1] == 0.5
+    for value in (math.nan, math.inf, -math.inf):
+        assert rates([value] * 3, patience=1, factor=0.5)[-1] == 0.5
+
+
+def test_standing_still_below_zero_is_no_improvement():
+    """PyTorch's margin for numbers that should fall lies above a negative best; for those that should grow it is ours."""
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    assert rates([-1.0, -0.995, -0.99, -0.985], patience=1, factor=0.5) == [1, 1, 0.5, 0.5]
+    rng = np.random.default_rng(0)
+    for how in (dict(patience=3, threshold=0.01, factor=0.5), dict(patience=0, threshold=1e-4, factor=0.1)):
+        values = -np.cumprod(rng.choice([1.03, 1.00005, 1.0, 0.99], size=60, p=[0.1, 0.3, 0.3, 0.3]))
+        theirs = torch.optim.SGD([torch.ones(1)], lr=1.0)
+        plateau, expected = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, mode="max", eps=0, **how), []
+        for value in values:
+            plateau.step(-value)
+            expected.append(theirs.param_groups[0]["lr"])
+        np.testing.assert_allclose(rates(values, **how, drops=math.inf), expected, rtol=1e-12)
+        assert len(set(expected)) > 2
+
+
+def test_no_error_is_the_best_of_errors_and_worse_than_a_negative_number():
+    assert rates([1.0, 0.0, 0.0, 0.0], patience=0, factor=0.5) == [1] * 4
+    assert rates([-1.0, 0.0, 0.0], patience=0, factor=0.5) == [1, 0.5, 0.25]
+
+
+KINDS = {"np.float32": np.float32, "np.float16": np.float16, "np.int64": np.int64, "array": np.array, "tensor": tn.tensor}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_of_numpy_are_plain_ones_in_a_state(kind):
+    number = KINDS[kind]
+    w = leaf([1.0, 2.0])
+    sgd = SGD([{"params": [w], "lr_scale": number(2), "weight_decay": number(1)}], lr=number(1), momentum=number(0))
+    plateau = ReduceLROnPlateau(sgd, factor=number(1) / 4, patience=0, threshold=number(0))
+    for _ in range(2):
+        w.grad = np.ones(2, np.float32)
+        sgd.step()
+        plateau.step(number(3))
+    state = {**sgd.state_dict(), "velocity": None, "plateau": plateau.state_dict()}
+    assert json.loads(json.dumps(state)) == {
+        "lr": 0.25, "initial_lr": 1, "momentum": 0, "velocity": None,
+        "groups": [{"lr_scale": 2, "weight_decay": 1, "scheduled": True, "params": [0]}],
+        "plateau": {"lr": 0.25, "best": 3, "waited": 0, "dropped": 1},
+    }  # fmt: skip
+    again, loaded = SGD([w]), {**sgd.state_dict(), "lr": number(1), "groups": [{**sgd.groups[0], "params": [0]}]}
+    again.load_state_dict(loaded)
+    assert type(again.lr) in (int, float)
+
+
+def test_a_rate_from_numpy_goes_on_bit_for_bit_after_json():
+    one, two = leaf([1.0], np.float64), leaf([1.0], np.float64)
+    whole, resumed = SGD([one], lr=np.float32(0.1), momentum=0), SGD([two], momentum=0)
+    state = json.loads(json.dumps({**whole.state_dict(), "velocity": [[0.0]]}))
+    resumed.load_state_dict(state)
+    for sgd, w in ((whole, one), (resumed, two)):
+        w.grad = np.ones(1)
+        sgd.lr *= 0.3
+        sgd.step()
+    assert one.data == two.data
 
 
 def test_a_saved_plateau_goes_on_where_it_was():

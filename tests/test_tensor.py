@@ -1,6 +1,7 @@
 """Tensor: how one is made, what it refuses and with which sentence."""
 
 import math
+import operator
 
 import numpy as np
 import pytest
@@ -25,6 +26,35 @@ def test_a_new_tensor_is_a_contiguous_copy():
     assert t.data.flags.c_contiguous and not np.shares_memory(t.data, source)
     again = tn.tensor(t)
     assert not np.shares_memory(t.data, again.data) and not again.requires_grad
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u2", "f2"])
+def test_a_foreign_order_of_bytes_becomes_this_machines(dtype):
+    values = np.array([1, 2, 3], np.dtype(dtype).newbyteorder(">"))
+    for t in (tn.tensor(values), tn.tensor([1, 2, 3], dtype=values.dtype), tn.tensor([1, 2, 3]).astype(values.dtype)):
+        assert t.dtype.isnative and t.dtype == np.dtype(dtype) and t.numpy().tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_bytes_of_both_orders_are_numbers_wherever_numbers_are_taken(order):
+    def to(data, dtype):
+        return np.array(data, np.dtype(dtype).newbyteorder(order))
+
+    x = tn.tensor(to([[1.0, 2.0], [3.0, 4.0]], "f4"), requires_grad=True)
+    y = x * to([2.0, 3.0], "f8") + tn.tensor(to([1.0, 1.0], "f4"))
+    y = tn.dropout(y, 0.5, mask=to(np.ones((2, 2)), "f8"), inverted=False)[to([1, 0, 1], "i8")]
+    tn.cross_entropy(y, to([0, 1, 1], "i4"), "none").backward(to([1.0, 2.0, 1.0], "f8"))
+    p = np.exp(y.numpy()) / np.exp(y.numpy()).sum(axis=1, keepdims=True)
+    dy = (p - [[1, 0], [0, 1], [0, 1]]) * [[1], [2], [1]]
+    np.testing.assert_allclose(x.grad, [dy[1] * [2, 3], (dy[0] + dy[2]) * [2, 3]], rtol=1e-5)
+    assert ((x == to([[1.0, 0.0], [3.0, 4.0]], "f4")).numpy() == [[True, False], [True, True]]).all()
+    layer = tn.nn.Linear(2, 2, dtype=to([], "f4").dtype, rng=0)
+    layer.load_state_dict({"weight": to(np.eye(2), "f8"), "bias": to([1, 2], "i2")})
+    sgd = tn.optim.SGD(layer.parameters(), lr=1, momentum=0, weight_decay=0)
+    layer.weight.grad, layer.bias.grad = to(np.eye(2), "f4"), to([1, 1], "f4")
+    sgd.step()
+    assert layer.weight.data.tolist() == [[0, 0], [0, 0]] and layer.bias.data.tolist() == [0, 1]
+    assert layer.to(dtype=to([], "f8").dtype).weight.dtype.isnative
 
 
 @pytest.mark.parametrize("data", ["abc", None, [None], 1j, [...], ["1"]], ids=repr)
@@ -83,6 +113,28 @@ def test_numbers_out_of_a_tensor():
     for convert in (float, int, bool, tn.Tensor.item, "{:.3f}".format):
         with pytest.raises(ValueError, match=r"expected a tensor with one element, got shape \(2,\)"):
             convert(tn.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("data, dtype", [
+    (2, None), ([2], None), ([[2]], np.uint8), (True, None), (2.0, None), ([1, 2], None), ([], np.int64),
+], ids=repr)  # fmt: skip
+def test_an_integer_tensor_counts_as_an_index_where_pytorchs_does(data, dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    t = tn.tensor(data, dtype=dtype)
+    try:
+        expected = operator.index(torch.tensor(t.numpy()))
+    except TypeError:
+        with pytest.raises(TypeError, match=r"^index: expected an integer tensor with one element, got shape"):
+            operator.index(t)
+        return
+    assert operator.index(t) == expected and "abc"[t] == "abc"[expected] and len(range(t)) == expected
+
+
+def test_a_tensor_is_no_number_where_pytorchs_is_none():
+    for value, error in ((np.inf, OverflowError), (np.nan, ValueError)):
+        with pytest.raises(error):
+            int(tn.tensor(value))
+        assert bool(tn.tensor(value))
 
 
 def test_iteration_goes_over_the_first_axis_and_is_recorded():

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from tinynet.ops.inputs import plain
 from tinynet.tensor import Tensor
 
 
@@ -38,6 +39,10 @@ class SGD:
         for p in self._params():
             with p.device:
                 self._velocity[p] = p.device, p.device.xp.zeros_like(p.data)
+
+    def __setattr__(self, name, value):
+        # A rate that comes from NumPy is a Python number from here on: JSON takes it, and a resumed run rounds as this one.
+        super().__setattr__(name, plain(value) if name in ("lr", "initial_lr", "momentum") else value)
 
     def _params(self):
         return (p for group in self.groups for p in group["params"])
@@ -74,11 +79,11 @@ class SGD:
             p.grad = None
 
     def state_dict(self):
-        """What must be saved to go on later: numbers, and the velocities as NumPy arrays, copies.
+        """What must be saved to go on later: JSON-able numbers, and the velocities as NumPy arrays, copies.
 
         Keys: lr, initial_lr, momentum; groups, whose params are positions in velocity; velocity, a list.
         """
-        groups = [{**group, "params": at} for group, at in zip(self.groups, self._positions(), strict=True)]
+        groups = [{**_numbers(group), "params": at} for group, at in zip(self.groups, self._positions(), strict=True)]
         velocity = [np.array(p.device.numpy(self.velocity(p))) for p in self._params()]
         return {"lr": self.lr, "initial_lr": self.initial_lr, "momentum": self.momentum, "groups": groups,
                 "velocity": velocity}  # fmt: skip
@@ -101,7 +106,7 @@ class SGD:
             raise ValueError(f"SGD: the state is of parameters of {given}; expected {wanted}")
         self.lr, self.initial_lr, self.momentum = state["lr"], state["initial_lr"], state["momentum"]
         for group, saved in zip(self.groups, state["groups"], strict=True):
-            group.update({key: value for key, value in saved.items() if key != "params"})
+            group.update(_numbers(saved))
             for p, i in zip(group["params"], saved["params"], strict=True):
                 with p.device:
                     self.velocity(p)[...] = p.device.array(np.asarray(state["velocity"][i], dtype=p.dtype))
@@ -122,7 +127,7 @@ def _groups(params, defaults):
         if unknown or "params" not in group:
             fault = f"has the unknown key {unknown[0]!r}" if unknown else "has no params"
             raise ValueError(f"SGD: a group {fault}; expected params, {', '.join(defaults)}")
-    groups = [{**defaults, **group} for group in groups]
+    groups = [{**_numbers(defaults), **_numbers(group), "params": group["params"]} for group in groups]
     seen = set()
     for group in groups:
         group["params"] = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
@@ -141,24 +146,33 @@ def _groups(params, defaults):
     return groups
 
 
+def _numbers(group):
+    """All of a group but its params."""
+    return {key: plain(value) for key, value in group.items() if key != "params"}
+
+
 class ReduceLROnPlateau:
     """lr <- lr * factor when a number (the validation error) has not improved in more than `patience` calls in a row.
 
     The paper's rule: "divide the learning rate by 10 when the validation error rate stopped improving", three times, which
-    is `drops`. `threshold` is by how much, as a fraction of the best so far, a value must be lower to be an improvement.
+    is `drops`. `threshold` is by how much, as a fraction of the best so far, a value must be lower to be an improvement:
+    value < best - threshold |best|. No error, 0, is as good as the best; nan and infinities never improve.
 
-    PyTorch's counts alike, but has `mode` before `factor`, patience=10, threshold=1e-4, and no end: by its defaults it is
-    ReduceLROnPlateau(optimizer, factor=0.1, patience=10, threshold=1e-4, drops=math.inf) here.
+    PyTorch's counts positive numbers alike, but has `mode` before `factor`, patience=10, threshold=1e-4, and no end: by its
+    defaults it is ReduceLROnPlateau(optimizer, factor=0.1, patience=10, threshold=1e-4, drops=math.inf) here. Its margin is
+    best (1 - threshold), which lies above a negative best, so that it takes standing still for an improvement for ever.
     """
 
     def __init__(self, optimizer, factor=0.1, patience=5, threshold=0.01, drops=3):
-        self.optimizer, self.factor, self.patience = optimizer, factor, patience
-        self.threshold, self.drops = threshold, drops
+        self.optimizer, self.factor, self.patience = optimizer, plain(factor), patience
+        self.threshold, self.drops = plain(threshold), drops
         self.best, self.waited, self.dropped = math.inf, 0, 0
 
     def step(self, value):
-        """Call once an epoch; returns True if the learning rate was lowered."""
-        if value < self.best * (1 - self.threshold) or value == 0:  # nothing is better than no error
+        """Call once an epoch, with a number or a Tensor of one; returns True if the learning rate was lowered."""
+        value = plain(value)
+        margin = self.threshold * abs(self.best) if math.isfinite(self.best) else 0
+        if math.isfinite(value) and (value < self.best - margin or value == 0 <= self.best):
             self.best, self.waited = value, 0
             return False
         self.waited += 1

@@ -6,12 +6,12 @@ Operations call `record`. `backward` is the only place that sums a gradient over
 switches device. So an operation is a forward result and a function from gradient to gradients.
 """
 
-import contextlib
 import contextvars
 import itertools
 import weakref
 from operator import attrgetter
 
+from tinynet.context import context
 from tinynet.errors import DeviceError, locate
 from tinynet.kernels.parallel import playing
 
@@ -172,9 +172,9 @@ def entries(last):
     return sorted(seen, key=attrgetter("number"))
 
 
-@contextlib.contextmanager
+@context
 def no_grad():
-    """Inside `with no_grad():`, or a function (not a generator) decorated with `@no_grad()`, nothing is put on the tape."""
+    """Inside `with no_grad():`, or in the body of a function decorated with `@no_grad`, nothing is put on the tape."""
     token = _recording.set(False)
     try:
         yield

@@ -88,6 +88,13 @@ class Tensor(Value):
     def __int__(self):
         return int(self.item())
 
+    def __index__(self):
+        if self.data.dtype.kind not in "iub" or self.data.size != 1:
+            raise TypeError(
+                f"index: expected an integer tensor with one element, got shape {self.shape} of {self.dtype}; use int(...)"
+            )
+        return int(self.item())
+
     def __bool__(self):
         if self.data.size != 1:
             raise ValueError(
@@ -216,9 +223,9 @@ def tensor(data, requires_grad=False, device=None, dtype=None):
     """A new Tensor with a copy of `data`.
 
     data: number, nested list, array or Tensor. device: Device or name, default cpu:0. dtype: default the array's own;
-    Python floats become float32. PyTorch takes all but `data` by name, and NumPy has dtype in second place: so write
-    `dtype=`. Raises TypeError for data that are not numbers, for `requires_grad` of a dtype other than float32 and
-    float64, and for a `requires_grad` that is neither True nor False.
+    Python floats become float32, and a foreign order of bytes this machine's. PyTorch takes all but `data` by name, and
+    NumPy has dtype in second place: so write `dtype=`. Raises TypeError for data that are not numbers, for `requires_grad`
+    of a dtype other than float32 and float64, and for a `requires_grad` that is neither True nor False.
     """
     if not isinstance(requires_grad, (bool, np.bool_)):
         raise TypeError(
@@ -234,7 +241,7 @@ def tensor(data, requires_grad=False, device=None, dtype=None):
     host = np.array(device.numpy(data) if isinstance(data, device.xp.ndarray) else data, dtype=dtype, order="C")
     if host.dtype.kind not in "fiub":
         raise TypeError(f"tensor: expected numbers, got {type(data).__name__} of dtype {host.dtype}")
-    made = Tensor(device.array(host), device)
+    made = Tensor(device.array(host.astype(host.dtype.type, copy=False)), device)
     if requires_grad:
         made.requires_grad = True
     return made

@@ -157,13 +157,13 @@ def relu(x):
 
 
 def relu_backward(g, y):
-    """g where y > 0, else 0."""
+    """g where y, a result of relu, is not 0, else 0; a nan is not 0."""
     dx = empty_like(y)
 
     def where_open(g, y, dx):
         # The bits of g times 0 or 1, because inf times 0 would be nan.
         bits = f"i{g.itemsize}"
-        np.multiply(g.view(bits), np.greater(y, 0, out=scratch("open", y.shape, bool)), out=dx.view(bits))
+        np.multiply(g.view(bits), np.not_equal(y, 0, out=scratch("open", y.shape, bool)), out=dx.view(bits))
 
     _elementwise(where_open, 0.3, np.ascontiguousarray(g), y, dx)
     return dx

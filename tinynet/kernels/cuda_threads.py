@@ -307,7 +307,7 @@ exp_below = cp.ElementwiseKernel("T z, T top", "T e", "e = exp(z - top)", "exp_b
 
 dropout = cp.ElementwiseKernel("T x, M mask, T scale", "T y", "y = x * T(mask) * scale", "dropout")
 
-relu_backward = cp.ElementwiseKernel("T g, T y", "T dx", "dx = y > 0 ? g : T(0)", "relu_backward")
+relu_backward = cp.ElementwiseKernel("T g, T y", "T dx", "dx = y != 0 ? g : T(0)", "relu_backward")
 
 sgd = cp.ElementwiseKernel(
     "T g, T lr, T momentum, T weight_decay",

@@ -1,7 +1,6 @@
 """The layers: operations that own their weights, or just remember their arguments."""
 
 import math
-from numbers import Integral
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from tinynet.ops.convolution import conv2d
 from tinynet.ops.dropout import dropout
 from tinynet.ops.normalization import batch_norm, local_response_norm
 from tinynet.ops.pooling import avg_pool2d, max_pool2d
-from tinynet.ops.windows import pair
+from tinynet.ops.windows import is_whole, pair
 from tinynet.tensor import tensor
 
 
@@ -25,8 +24,7 @@ class Conv2d(Module):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
                  *, device=None, dtype=np.float32, rng=None):  # fmt: skip
-        whole = isinstance(groups, Integral) and not isinstance(groups, bool) and groups >= 1
-        if not whole or in_channels % groups or out_channels % groups:
+        if not is_whole(groups, 1) or in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: {in_channels} and {out_channels} channels cannot be cut into groups={groups!r}")
         groups, kernel, rng = int(groups), pair("kernel_size", kernel_size, 1), np.random.default_rng(rng)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups

@@ -99,7 +99,7 @@ class Module:
             if place is not t.device:
                 t.data, t.device = place.fetch(t.data, t.device), place
             with place:
-                t.data = t.data.astype(dtype or t.dtype, copy=False)
+                t.data = t.data.astype(np.dtype(dtype or t.dtype).type, copy=False)  # native, as `tensor` makes them
             t.requires_grad = trained
         return self
 

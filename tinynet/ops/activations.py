@@ -7,7 +7,7 @@ from tinynet.tape import record
 
 
 def relu(x):
-    """max(x, 0), elementwise; the slope at 0 is taken as 0. Paper section 3.1."""
+    """max(x, 0), elementwise; the slope at 0 is taken as 0, and at nan, as in PyTorch, as 1. Paper section 3.1."""
     expect("relu", x)
     kernels = x.device.kernels
     y = kernels.relu(x.data)
@@ -33,7 +33,7 @@ def sigmoid(x):
 def softmax(x, axis=-1):
     """y_i = e^(x_i) / sum_j e^(x_j) along `axis`: dx = y (g - sum_j g_j y_j). Paper section 3.5."""
     expect_floats("softmax", x)
-    y = np.exp(x.data - x.data.max(axis=axis, keepdims=True))
+    y = np.exp(_below_top("softmax", x, axis))
     y /= y.sum(axis=axis, keepdims=True)
     return record("softmax", y, (x,), lambda g: (y * (g - (g * y).sum(axis=axis, keepdims=True)),))
 
@@ -41,6 +41,16 @@ def softmax(x, axis=-1):
 def log_softmax(x, axis=-1):
     """y_i = x_i - log sum_j e^(x_j) along `axis`: dx = g - softmax(x) sum_j g_j."""
     expect_floats("log_softmax", x)
-    y = x.data - x.data.max(axis=axis, keepdims=True)
+    y = _below_top("log_softmax", x, axis)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
     return record("log_softmax", y, (x,), lambda g: (g - np.exp(y) * g.sum(axis=axis, keepdims=True),))
+
+
+def _below_top(op, x, axis):
+    # e^x could overflow, e^(x - the largest x) cannot, and neither result changes.
+    try:
+        return x.data - x.data.max(axis=axis, keepdims=True)
+    except ValueError:
+        if not x.data.size:
+            raise ValueError(f"{op}: expected at least one value along axis {axis}, got shape {x.shape}") from None
+        raise

@@ -35,22 +35,30 @@ def div(a, b):
     """a / b, elementwise with NumPy's broadcasting: d(a/b) = da / b - (a / b^2) db."""
     a, b, out = combined("div", operator.truediv, a, b)
     y, ratio = b.data, kept(out, b)
-    return record("div", out, (a, b), lambda g: (g / y, None if ratio is None else -g * ratio / y))
+    return record("div", out, (a, b), lambda g: (g / y, None if ratio is None else -(ratio / y * g)))
 
 
 def pow(a, b):
-    """a ** b, elementwise with NumPy's broadcasting: d(a^b) = b a^(b-1) da + a^b log(a) db."""
+    """a ** b, elementwise with NumPy's broadcasting: d(a^b) = b a^(b-1) da + a^b log(a) db.
+
+    a^0 is 1 with the slope 0, even for a = inf and nan. PyTorch writes a ** -0.5, which is also in the gradient of a ** 0.5,
+    as 1 / sqrt(a): at -0 and -inf that is -inf and nan, and here, as a power should be, inf and 0.
+    """
     if isinstance(b, (int, float)):
         x, p = a.data, b if isinstance(b, int) else float(b)  # float: an np.float64 would widen float32
-        return record("pow", x**p, (a,), lambda g: (g * (p * x ** (p - 1)) if p else g * 0,))
+        return record("pow", x**p, (a,), lambda g: (g * (p * x ** (p - 1)) if p else np.zeros_like(g),))
     a, b, out = combined("pow", operator.pow, a, b)
     x, y, power, a_wants = a.data, b.data, kept(out, b), a.requires_grad
 
     def backward(g):
-        # b = 0 gives the constant 1 even at a = 0, where 0 * a^-1 would be nan.
-        da = g * (y * x ** np.where(y == 0, 1, y - 1)) if a_wants else None
-        # 0^b is 0 for every b > 0, so its slope there is 0, where 0 * log(0) would be nan; at b = 0, as in PyTorch, too.
-        db = g * power * np.log(np.where(x == 0, 1, x)) if power is not None else None
+        da = db = None
+        if a_wants:
+            # b = 0 gives the constant 1 even at a = 0, inf and nan, where 0 * a^-1 would be nan.
+            da = np.where(y == 0, 0, g * (y * x ** np.where(y == 0, 1, y - 1)))
+        if power is not None:
+            # 0^b is 0 for every b > 0, so its slope there is 0, where 0 * log(0) would be nan; at b = 0, as in PyTorch, too.
+            flat = (x == 0) & (y >= 0)
+            db = g * np.where(flat, 0, power * np.log(np.where(flat, 1, x)))
         return da, db
 
     return record("pow", out, (a, b), backward)
@@ -62,7 +70,7 @@ def neg(a):
 
 
 def abs(x):
-    """|x|, elementwise: d|x| = sign(x) dx, so that the slope at 0 is 0."""
+    """|x|, elementwise: d|x| = sign(x) dx, so that the slope at 0 is 0. At nan it is nan (PyTorch: 0)."""
     values = x.data
     return record("abs", np.abs(values), (x,), lambda g: (g * np.sign(values),))
 
@@ -89,31 +97,33 @@ def sqrt(x):
 
 
 def maximum(a, b):
-    """max(a, b), elementwise with NumPy's broadcasting; where both are equal each gets half of the gradient."""
+    """max(a, b), elementwise with NumPy's broadcasting; where both are equal each gets half of the gradient.
+
+    Where one is nan the result is nan, and each gets all of the gradient, as in PyTorch.
+    """
     return _better("maximum", np.maximum, operator.gt, a, b)
 
 
 def minimum(a, b):
-    """min(a, b), elementwise with NumPy's broadcasting; where both are equal each gets half of the gradient."""
+    """min(a, b), elementwise with NumPy's broadcasting; where both are equal, or one is nan, as in `maximum`."""
     return _better("minimum", np.minimum, operator.lt, a, b)
 
 
 def _better(op, choose, is_better, a, b):
     a, b, out = combined(op, choose, a, b)
     x, y = a.data, b.data
-    half = x.dtype.type(0.5)
 
     def backward(g):
-        shared = half * (x == y)
-        return g * (is_better(x, y) + shared), g * (is_better(y, x) + shared)
+        g = np.where(x == y, g / 2, g)
+        return np.where(is_better(y, x), 0, g), np.where(is_better(x, y), 0, g)
 
     return record(op, out, (a, b), backward)
 
 
 def astype(x, dtype):
     """x in another dtype; the gradient comes back in the dtype of x. Integers have none: they are off the tape."""
-    before = x.data.dtype
-    if np.dtype(dtype).kind != "f":
+    before, dtype = x.data.dtype, np.dtype(np.dtype(dtype).type)  # of the type, whose bytes are in this machine's order
+    if dtype.kind != "f":
         return x.off_tape(x.data.astype(dtype))
     return record("astype", x.data.astype(dtype), (x,), lambda g: (g.astype(before),))
 

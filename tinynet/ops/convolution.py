@@ -13,6 +13,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
     x: (N, C, H, W). weight: (F, C/groups, KH, KW). bias: (F,) or None. stride, padding, dilation: int or (rows, columns).
     groups: the input and output channels are cut into as many parts that do not see each other.
+    Zeros around an image are multiplied like pixels, so that an infinite weight makes nan of them, in backward, too; PyTorch
+    leaves some of these products out, others with every algorithm that it chooses.
     Result: (N, F, OH, OW) with OH = floor((H + 2 p - d (KH - 1) - 1) / s) + 1, OW likewise.
     Raises ValueError when the shapes do not fit together, no window fits into the image, or it has no pixels or channels.
     Paper sections 3.2 and 3.5: groups=2 is what two towers that do not talk compute.
@@ -41,6 +43,7 @@ def _arguments(x, weight, bias, stride, padding, dilation, groups):
         raise ValueError(f"conv2d: expected no axis of length 0 but the batch; {shapes}")
     if not is_whole(groups, 1):
         raise ValueError(f"conv2d: groups={groups!r}; expected an integer >= 1")
+    groups = int(groups)
     if weight.shape[0] % groups:
         raise ValueError(f"conv2d: {weight.shape[0]} output channels cannot be cut into groups={groups}; {shapes}")
     if x.shape[1] != weight.shape[1] * groups:
@@ -49,4 +52,4 @@ def _arguments(x, weight, bias, stride, padding, dilation, groups):
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"conv2d: bias has shape {bias.shape}, expected {weight.shape[:1]}; {shapes}")
     map_size("conv2d", x.shape, weight.shape[2:], stride, padding, dilation)
-    return stride, padding, dilation, int(groups)
+    return stride, padding, dilation, groups

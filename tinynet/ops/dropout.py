@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinynet.ops.inputs import expect_floats
+from tinynet.ops.inputs import expect_floats, plain
 from tinynet.tape import record
 from tinynet.value import Value
 
@@ -24,6 +24,7 @@ def dropout(x, p=0.5, training=True, rng=None, mask=None, *, inverted=True):
     another shape. Paper section 4.2.
     """
     expect_floats("dropout", x)
+    p = plain(p)
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p={p}; expected a probability between 0 and 1")
     xp, dtype = x.device.xp, x.dtype

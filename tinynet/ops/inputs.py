@@ -6,6 +6,11 @@ from tinynet.tape import check_alike
 from tinynet.value import Value
 
 
+def plain(number):
+    """The Python number in a NumPy scalar, or in an array or a Tensor of one element; what else stands there, as it is."""
+    return number.item() if hasattr(number, "item") else number
+
+
 def expect(op, *inputs):
     """Raises TypeError for what is no Tensor and for two dtypes, DeviceError for two devices."""
     for x in inputs:

@@ -14,7 +14,8 @@ def cross_entropy(logits, labels, reduction="mean"):
 
     logits z: (N, C) floats. labels: (N,) integers in [0, C), an array, a list or a Tensor. reduction: "mean" over the batch,
     "sum", or "none" for one loss a row. Raises ValueError for other shapes, labels or reductions. PyTorch's function has
-    weights of the classes in third place: write reduction= there.
+    weights of the classes in third place: write reduction= there. An infinite g[n] gives infinities, by the formula above,
+    where PyTorch, which goes by way of log_softmax, subtracts two of them and has nan.
     Paper section 3.5: multinomial logistic regression.
     """
     labels = _labels(logits, labels, reduction)

@@ -1,6 +1,6 @@
 """Normalisation: the paper's, between neighbouring channels, and the one that replaced it, over the batch."""
 
-from tinynet.ops.inputs import expect_floats
+from tinynet.ops.inputs import expect_floats, plain
 from tinynet.ops.windows import is_whole
 from tinynet.tape import record
 from tinynet.value import Value
@@ -21,7 +21,7 @@ def local_response_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
         raise ValueError(f"local_response_norm: expected x (N, C, ...), got shape {x.shape}")
     if not is_whole(size, 1):
         raise ValueError(f"local_response_norm: size={size!r}; expected an integer >= 1")
-    kernels, maps, size = x.device.kernels, x.data, int(size)
+    kernels, maps, size, alpha, beta, k = x.device.kernels, x.data, int(size), plain(alpha), plain(beta), plain(k)
     y, d = kernels.local_response_norm(maps, size, alpha, beta, k)
     return record(
         "local_response_norm",
@@ -41,7 +41,9 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     move towards them in place, r <- (1 - momentum) r + momentum * new, with the unbiased variance; otherwise the
     running ones are used. x: (N, C, ...), floats. weight, bias, running_mean, running_var: (C,), the last two as Tensors
     off the tape or as arrays of x's device. Raises ValueError for other shapes, and for training on one value a channel.
-    The order is not PyTorch's, which is F.batch_norm(x, running_mean, running_var, weight, bias, training, ...).
+    The order is not PyTorch's, which is F.batch_norm(x, running_mean, running_var, weight, bias, training, ...). That one
+    multiplies weight / sqrt(var + eps) first, so that an infinite weight gives nan there and infinities here, and what is
+    too large for the dtype on the way is so at other places.
     Ioffe and Szegedy 2015; the 2012 paper used local_response_norm.
     """
     expect_floats("batch_norm", x, weight, bias)
@@ -55,10 +57,11 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     for name, value in dict(weight=weight, bias=bias, **running_ones).items():
         if value.shape != channels:
             raise ValueError(f"batch_norm: {name} has shape {value.shape}, expected {channels} for x {x.shape}")
-    axes = (0, *range(2, x.ndim))
+    axes, momentum, eps = (0, *range(2, x.ndim)), plain(momentum), plain(eps)
     count = x.size // max(x.shape[1], 1)
     if training and count <= 1:
-        raise ValueError(f"batch_norm: x {x.shape} has one value a channel; a variance needs more")
+        few = "one value" if count else "no values"
+        raise ValueError(f"batch_norm: x {x.shape} has {few} a channel; a variance needs more")
 
     def along(a):
         return a.reshape(-1, *[1] * (maps.ndim - 2))

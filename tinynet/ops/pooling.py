@@ -1,5 +1,7 @@
 """Pooling: a map made smaller by keeping one number for each window."""
 
+import numpy as np
+
 from tinynet.ops.inputs import expect, expect_floats
 from tinynet.ops.windows import map_size, pair
 from tinynet.tape import record
@@ -53,7 +55,7 @@ def _arguments(op, x, kernel_size, stride, padding, dilation, ceil_mode):
         raise ValueError(f"{op}: expected x (N, C, H, W), got shape {x.shape}")
     if min(x.shape[1:]) < 1:
         raise ValueError(f"{op}: expected no axis of length 0 but the batch, got shape {x.shape}")
-    if not isinstance(ceil_mode, bool):
+    if not isinstance(ceil_mode, (bool, np.bool_)):
         raise ValueError(f"{op}: ceil_mode={ceil_mode!r}; expected True or False")
     kernel = pair("kernel_size", kernel_size, 1)
     stride = kernel if stride is None else pair("stride", stride, 1)

@@ -1,5 +1,7 @@
 """Reductions: what a sum forgets, its gradient spreads out again."""
 
+import operator
+
 from tinynet.tape import record
 
 
@@ -33,9 +35,14 @@ def min(x, axis=None, keepdims=False):
 def _extreme(op, x, axis, keepdims):
     spread = _spreader(x, axis, keepdims)
     values = x.data
-    if values.size == 0:
-        raise ValueError(f"{op}: a tensor of shape {x.shape} has no values to choose from; expected at least one element")
-    out = getattr(values, op)(axis=axis, keepdims=keepdims)
+    try:
+        out = getattr(values, op)(axis=axis, keepdims=keepdims)
+    except ValueError:
+        if values.size:
+            raise
+        raise ValueError(
+            f"{op}: a tensor of shape {x.shape} has no values to choose from; expected at least one element"
+        ) from None
 
     def backward(g):
         won = values == spread(out)
@@ -51,6 +58,6 @@ def _spreader(x, axis, keepdims):
     if axis is None:
         axes = range(x.ndim)
     else:
-        axes = {a + x.ndim if a < 0 else a for a in (axis if isinstance(axis, tuple) else (axis,))}
+        axes = {a + x.ndim if a < 0 else a for a in map(operator.index, axis if isinstance(axis, tuple) else (axis,))}
     kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
     return lambda a: a.reshape(kept)

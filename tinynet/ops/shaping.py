@@ -1,6 +1,7 @@
 """Shaping: the same numbers in another arrangement; the gradient goes back the way the numbers came."""
 
 import math
+import operator
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def reshape(x, *shape):
 def transpose(x, *axes):
     """x with its axes permuted as in NumPy: reversed if none is given, else all of them in their new order."""
     axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], INTEGERS) else axes
-    axes = tuple(axes or reversed(range(x.ndim)))
+    axes = tuple(operator.index(a) for a in axes) or tuple(reversed(range(x.ndim)))
     if sorted(a % max(x.ndim, 1) for a in axes) != list(range(x.ndim)):
         raise ValueError(f"transpose: axes {axes} are not an order of the {x.ndim} axes of shape {x.shape}")
     back = tuple(int(i) for i in np.argsort([a % x.ndim for a in axes]))
@@ -97,16 +98,14 @@ def stack(tensors, axis=0):
 def pad(x, pad_width, constant_values=0):
     """x with a border of a constant, as in NumPy: pad_width is one int, or (before, after), or one such pair an axis."""
     expect("pad", x)
-    if not isinstance(pad_width, INTEGERS):
-        pad_width = tuple(w if isinstance(w, INTEGERS) else tuple(w) for w in pad_width)
     try:
-        out = x.device.xp.pad(x.data, pad_width, constant_values=constant_values)
-        widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
+        widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+        out = x.device.xp.pad(x.data, widths or 0, constant_values=constant_values)
     except ValueError:
         raise ValueError(
             f"pad: expected one (before, after) pair of sizes >= 0 for each of the {x.ndim} axes, got {pad_width}"
         ) from None
-    inside = tuple(slice(int(before), int(before) + n) for (before, _), n in zip(widths, x.shape, strict=True))
+    inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
     return record("pad", out, (x,), lambda g: (g[inside],))
 
 

@@ -1,20 +1,26 @@
 """What convolution and pooling share: windows that slide over an image."""
 
+import operator
 from collections.abc import Sequence
-from numbers import Integral
+
+import numpy as np
 
 
 def pair(name, value, least):
     """An int, or a (rows, columns) pair of ints, as a pair; raises ValueError below `least` or for anything else."""
-    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
+    several = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) and getattr(value, "ndim", 1)
+    values = tuple(value) if several else (value, value)
     if len(values) != 2 or not all(is_whole(v, least) for v in values):
         raise ValueError(f"{name}={value!r}; expected an integer >= {least}, or a (rows, columns) pair of them")
-    return int(values[0]), int(values[1])
+    return operator.index(values[0]), operator.index(values[1])
 
 
 def is_whole(value, least):
-    """Whether this is an integer, Python's or NumPy's, of at least `least`."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    """Whether this is an integer, Python's, NumPy's or that of a Tensor, of at least `least`."""
+    try:
+        return not isinstance(value, bool) and operator.index(value) >= least
+    except TypeError:
+        return False
 
 
 def map_size(op, x_shape, kernel, stride, padding, dilation, ceil_mode=False):
