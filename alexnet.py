@@ -24,6 +24,7 @@ import numpy as np
 import tinynet as tn
 from tinynet import evaluation, nn, training
 from tinynet.devices import as_device
+from tinynet.kernels.windows import window_count
 from tinynet.nn import init
 
 # 3  The Architecture --------------------------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ def map_sides(image_size):
                 f"AlexNet: image_size={image_size} runs out of pixels in {layer}, whose {window}x{window} window meets "
                 f"{side}x{side} maps; the smallest image_size is 52"
             )
-        sides[layer] = side = -(-(side + 2 * padding - window) // stride) + 1
+        sides[layer] = side = window_count(side, window, stride, padding, ceil_mode=True)
     return sides
 
 

@@ -10,7 +10,7 @@ import pytest
 from oracles import leaf, normal
 
 import tinynet as tn
-from tinynet.kernels import memory
+from tinynet.kernels.cpu import memory
 from tinynet.tape import Entry, entries
 
 MiB = 1 << 20

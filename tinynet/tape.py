@@ -14,8 +14,8 @@ from operator import attrgetter
 
 from tinynet.devices.device import observe, observers
 from tinynet.errors import DeviceError
-from tinynet.kernels.memory import Lease
-from tinynet.kernels.parallel import playing
+from tinynet.kernels.cpu.memory import Lease
+from tinynet.kernels.cpu.parallel import playing
 
 _BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
 _numbers = itertools.count()

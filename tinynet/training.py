@@ -25,7 +25,7 @@ from tinynet.devices import devices
 from tinynet.errors import DataError, TinynetError, UsageError
 from tinynet.evaluation import Score, evaluate, probabilities
 from tinynet.interrupt import Interrupt
-from tinynet.kernels.parallel import threads, use_threads
+from tinynet.kernels.cpu.parallel import threads, use_threads
 from tinynet.ops.losses import cross_entropy
 from tinynet.optim import ReduceLROnPlateau
 from tinynet.tensor import Tensor
