@@ -107,38 +107,35 @@ def results(name, arguments, module=cpu):
 def elementwise_calls(dtype):
     """(name, arguments, answer) for the functions without windows, the answer by NumPy."""
     x, g = distinct(3, 4, 5, dtype=dtype), normal(3, 4, 5, dtype=dtype)
-    yield "relu", (x,), np.where(x > 0, x, 0)
-    yield "relu_backward", (g, np.where(x > 0, x, 0)), np.where(x > 0, g, 0)
+    yield "relu", (x,), (np.where(x > 0, x, 0),)
+    yield "relu_backward", (g, np.where(x > 0, x, 0)), (np.where(x > 0, g, 0),)
     for shape in ((3, 4, 5, 2), (1, 2, 1, 1), (0, 3, 2, 2)):
         g = normal(*shape, dtype=dtype)
-        yield "conv2d_bias_grad", (g,), g.astype(np.float64).sum(axis=(0, 2, 3))
+        yield "conv2d_bias_grad", (g,), (g.astype(np.float64).sum(axis=(0, 2, 3)),)
     mask = normal(3, 4, 5, seed=2) > 0
-    yield "dropout", (x, mask, 1.25), np.where(mask, 1.25 * x, 0)
-    yield "dropout", (x, mask.astype(dtype) * dtype(0.5), 2), np.where(mask, x, 0)
+    yield "dropout", (x, mask, 1.25), (np.where(mask, 1.25 * x.astype(float), 0),)
+    yield "dropout", (x, mask.astype(dtype) * dtype(0.5), 2), (np.where(mask, x, 0),)
     for shape in ((4, 3), (5, 1), (1, 7), (0, 3)):
         z, labels = 30 * normal(*shape, dtype=dtype), np.arange(shape[0]) * 2 % shape[1]
-        loss = reference.softmax_cross_entropy(z, labels)[0]
-        e = np.exp(z.astype(np.float64) - z.max(axis=1, keepdims=True, initial=-np.inf))
-        p, onehot = e / e.sum(axis=1, keepdims=True), np.eye(shape[1])[labels]
+        shifted = z.astype(np.float64) - z.max(axis=1, keepdims=True, initial=-np.inf)
+        total, onehot = np.exp(shifted).sum(axis=1), np.eye(shape[1])[labels]
+        loss, p = np.log(total) - (onehot * shifted).sum(axis=1), np.exp(shifted) / total[:, None]
         g = normal(shape[0], seed=1, dtype=dtype)
         yield "softmax_cross_entropy", (z, labels), (loss, p)
-        yield "softmax_cross_entropy_backward", (g, p.astype(dtype), labels.astype(np.int32)), g[:, None] * (p - onehot)
+        p = p.astype(dtype)
+        yield "softmax_cross_entropy_backward", (g, p, labels.astype(np.int32)), (g[:, None] * (p.astype(float) - onehot),)
     for a, b in (((3, 4), (4, 5)), ((1, 6), (6, 1)), ((0, 3), (3, 2)), ((2, 0), (0, 3))):
         a, b = normal(*a, dtype=dtype), normal(*b, seed=1, dtype=dtype)
-        yield "matmul", (a, b), a.astype(np.float64) @ b
-        yield "matmul", (b.T, a.T), (a.astype(np.float64) @ b).T
+        yield "matmul", (a, b), (a.astype(np.float64) @ b,)
+        yield "matmul", (b.T, a.T), ((a.astype(np.float64) @ b).T,)
 
 
 @cache
 def all_calls(dtype):
     """The same for every function and more convolutions."""
-    calls = every_call(dtype)
-    for case in MORE_CONVOLUTIONS:
-        calls = calls + [(name, a, results(name, a, reference)) for name, a in conv_calls(case, dtype)]
-    return calls + [
-        (name, arguments, answer if isinstance(answer, tuple) else (answer,))
-        for name, arguments, answer in elementwise_calls(dtype)
-    ]
+    more = [call for case in MORE_CONVOLUTIONS for call in conv_calls(case, dtype)]
+    answered = [(name, arguments, results(name, arguments, reference)) for name, arguments in more]
+    return [*every_call(dtype), *answered, *elementwise_calls(dtype)]
 
 
 def lost_windows():

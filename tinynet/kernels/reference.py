@@ -43,8 +43,8 @@ def _conv2d_grads(g, x, weight, stride, padding, dilation, groups):
             row, col = _source(i, j, u, v, stride, padding, dilation)
             if 0 <= row < h and 0 <= col < w:
                 channel = o // (f // groups) * c + ch
-                dx[m, channel, row, col] += float(g[m, o, i, j]) * weight[o, ch, u, v]
-                dw[o, ch, u, v] += float(g[m, o, i, j]) * x[m, channel, row, col]
+                dx[m, channel, row, col] += float(g[m, o, i, j]) * float(weight[o, ch, u, v])
+                dw[o, ch, u, v] += float(g[m, o, i, j]) * float(x[m, channel, row, col])
     return dx, dw
 
 
@@ -120,7 +120,7 @@ def avg_pool2d_backward(g, x_shape, kernel, stride, padding, count_include_pad):
     for m, ch, i, j in np.ndindex(np.shape(g)):
         pixels, count = _avg_window(i, j, kernel, stride, padding, x_shape[2:], count_include_pad)
         for row, col in pixels:
-            dx[m, ch, row, col] += g[m, ch, i, j] / count
+            dx[m, ch, row, col] += float(g[m, ch, i, j]) / count
     return dx
 
 
@@ -146,7 +146,7 @@ def local_response_norm(x, size, alpha, beta, k):
 
 def local_response_norm_backward(g, x, d, size, alpha, beta):
     """dx_i = g_i d_i^-beta - 2 alpha beta x_i * sum over all j whose window holds i of g_j x_j d_j^-(beta+1)."""
-    g, x = np.asarray(g, np.float64), np.asarray(x, np.float64)
+    g, x, d = (np.asarray(a, np.float64) for a in (g, x, d))
     dx = g * d**-beta
     for j in range(x.shape[1]):
         for i in range(max(0, j - size // 2), min(x.shape[1] - 1, j + (size - 1) // 2) + 1):
@@ -177,7 +177,7 @@ def softmax_cross_entropy_backward(g, p, labels):
     """dz[n, c] = g[n] (p[n, c] - 1) where c is the label, else g[n] p[n, c]."""
     dz = np.zeros(np.shape(p))
     for n, c in np.ndindex(dz.shape):
-        dz[n, c] = g[n] * (float(p[n, c]) - (1 if c == labels[n] else 0))
+        dz[n, c] = float(g[n]) * (float(p[n, c]) - (1 if c == labels[n] else 0))
     return dz
 
 
