@@ -95,6 +95,11 @@ def test_nobody_needs_to_want_the_winner(kernels, names):
         assert without[1] is None or np.array_equal(with_winner[1], without[1])
 
 
+def test_nan_is_not_rectified(kernels, names):
+    if "relu" in names:
+        assert np.array_equal(kernels.relu(np.array([-1.0, np.nan, 2.0])), [0, np.nan, 2], equal_nan=True)
+
+
 def test_the_update_is_in_place(kernels, names):
     if "sgd" in names:
         check_sgd(kernels, *(normal(6, 5, seed=i, dtype=np.float32) for i in range(3)))

@@ -78,7 +78,7 @@ class Kernels(Protocol):
         """dz (N, C) from g (N,), p (N, C) and integers (N,)."""
 
     def relu(self, x: Array) -> Array:
-        """y, of the shape of x: any."""
+        """y = max(x, 0), of any shape; NaN stays."""
 
     def relu_backward(self, g: Array, y: Array) -> Array:
         """dx from g and the result of `relu`, all of one shape."""
