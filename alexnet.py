@@ -20,6 +20,7 @@ import numpy as np
 
 import tinynet as tn
 from tinynet import cli, nn
+from tinynet.kernels.windows import window_count
 from tinynet.nn import init
 from tinynet.nn.towers import places
 
@@ -183,7 +184,7 @@ def map_sides(image_size):
                 f"AlexNet: image_size={image_size} runs out of pixels in {name}, whose {window}x{window} window meets "
                 f"{side}x{side} maps; the smallest image_size is 52"
             )
-        sides[name] = side = -(-(side + 2 * padding - window) // stride) + 1
+        sides[name] = side = window_count(side, window, stride, padding, ceil_mode=True)
 
     for name, layer in LAYERS.items():
         if layer.kernel:

@@ -18,7 +18,8 @@ from tinynet.devices import Device
 
 SIZES = dict(
     width=0.05, image_size=64, classes=10, batches=(2,), batch=2, same_batch=2, same_steps=2, rounds=1, turn_seconds=0.0,
-    gemm=64, copy=1 << 16, workspaces=(1 << 12, 1 << 20), tests="tests/test_cuda_kernels.py::test_a_workspace_has_a_size",
+    gemm=64, copy=1 << 16, workspaces=(1 << 12, 1 << 20),
+    tests="tests/kernels/test_cuda_kernels.py::test_a_workspace_has_a_size",
     train_on="cpu", data_sizes=("--width", "0.05", "--epochs", "1"),
     draw_on="cpu:0,cpu:1", draw_sizes=("--width", "0.05", "--image-size", "64", "--batch", "16"),
 )  # fmt: skip

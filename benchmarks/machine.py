@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from tinynet.kernels import parallel
+from tinynet.kernels.cpu import parallel
 
 ENGINES = {  # name -> (module, what to install)
     "tinynet": ("tinynet", "tinynet"),

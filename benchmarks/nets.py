@@ -8,6 +8,8 @@ has it.
 import math
 from dataclasses import dataclass, replace
 
+from tinynet.kernels.windows import window_count
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -133,8 +135,7 @@ def _y_shape(layer, out):
     if layer.kind == "flatten":
         return (math.prod(layer.x_shape),)
     if layer.kind in ("conv", "pool"):
-        room = [side + 2 * layer.padding - layer.size for side in sides]
         # Pools count a last window that hangs over the edge, as AlexNet's do; at 224 pixels there is none.
-        counts = [(-(-n // layer.stride) if layer.kind == "pool" else n // layer.stride) + 1 for n in room]
+        counts = [window_count(n, layer.size, layer.stride, layer.padding, ceil_mode=layer.kind == "pool") for n in sides]
         return (out, *counts)
     return (out, *sides)

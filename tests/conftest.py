@@ -10,7 +10,7 @@ from fake_cupy import FakeCuPy, FakeKernels
 from tinynet.devices.sim import Host, Sim
 from tinynet.devices.streams import Streamed
 from tinynet.exercises.workspace import Workspace
-from tinynet.kernels import parallel
+from tinynet.kernels.cpu import parallel
 
 
 @pytest.fixture

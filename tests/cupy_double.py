@@ -1,7 +1,7 @@
-"""A stand-in for CuPy without a GPU: kernels/cuda.py runs on NumPy arrays, its kernels on the CPU.
+"""A stand-in for CuPy without a GPU: kernels/cuda/ runs on NumPy arrays, its kernels on the CPU.
 
 The text of an `ElementwiseKernel` is compiled by a C++ compiler, one thread after the other in a loop, and called with the
-arguments that `kernels/cuda.py` passes: so whole functions are tested, launches included. More than a GPU would say is
+arguments that `kernels/cuda/` passes: so whole functions are tested, launches included. More than a GPU would say is
 checked on the way: an index outside of an array, undefined arithmetic (-fsanitize=undefined: overflow of a signed
 integer, division by zero), an element of the result that two threads touch, which on a GPU would be a race, and, since
 fresh memory is full of NaN, an element that no thread writes. What CuPy refuses is refused here too: other
@@ -11,7 +11,6 @@ What runs in parallel on a GPU runs one after the other here; the order of threa
 flushes tiny numbers to zero, and CuPy itself are not tested.
 """
 
-import contextlib
 import ctypes
 import hashlib
 import os
@@ -203,7 +202,7 @@ def _compiled(source):
     return run
 
 
-# The other names that kernels/cuda.py uses ----------------------------------------------------------------------------
+# The other names that kernels/cuda/ uses ------------------------------------------------------------------------------
 
 
 def empty(shape, dtype):
@@ -244,23 +243,26 @@ def double():
 def load(*mutation):
     """tinynet.kernels.cuda with the double in CuPy's place; `mutation` is (where, old, new).
 
-    A mutation replaces the first `old` that follows `where` in cuda.py or cuda_threads.py.
+    A mutation replaces the first `old` that follows `where` in one of the files.
     """
     if COMPILER is None:
         pytest.skip("no C++ compiler: c++, g++ or clang++ would run the CUDA kernels on the CPU")
-    modules, changed = {}, 0
-    with mock.patch.dict(sys.modules, cupy=double()):
-        for name in ("cuda_threads", "cuda"):
-            path = Path(kernels.__path__[0], f"{name}.py")
+    package, changed = types.ModuleType("tinynet.kernels.cuda"), 0
+    package.__path__ = []  # nothing is imported from it but what is put there below
+    folder = Path(kernels.__path__[0], "cuda")
+    others = sorted(path.name for path in folder.glob("*.py") if path.stem not in ("threads", "__init__"))
+    with mock.patch.dict(sys.modules, {"cupy": double(), package.__name__: package}):
+        for name in ("threads.py", *others, "__init__.py"):  # each after those that it imports
+            path, module = folder / name, package
             text = path.read_text()
             if mutation and mutation[0] in text:
                 head, where, tail = text.partition(mutation[0])
                 assert mutation[1] in tail, f"{path}: nothing to change: {mutation}"
                 text, changed = head + where + tail.replace(*mutation[1:], 1), changed + 1
-            modules[name] = types.ModuleType(f"tinynet.kernels.{name}")
-            with contextlib.ExitStack() as stack:
-                for done, module in modules.items():
-                    stack.enter_context(mock.patch.object(kernels, done, module, create=True))
-                exec(compile(text, str(path), "exec"), vars(modules[name]))
+            if path.stem != "__init__":
+                module = types.ModuleType(f"{package.__name__}.{path.stem}")
+                setattr(package, path.stem, module)
+                sys.modules[module.__name__] = module
+            exec(compile(text, str(path), "exec"), vars(module))
     assert changed == bool(mutation), f"the place is not there, or twice: {mutation}"
-    return modules["cuda"]
+    return package

@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from kernel_calls import all_calls, check_all, results
 from oracles import normal
-from test_cuda_kernels import check_all, every_call
-from test_kernels import results
 
 import tinynet as tn
 from alexnet import AlexNet
@@ -58,7 +57,7 @@ def test_every_function_has_the_numbers_of_the_reference(dtype, workspace, bits)
 
 
 def test_two_runs_are_equal_bit_for_bit():
-    for name, arguments, _ in every_call(np.float32):
+    for name, arguments, _ in all_calls(np.float32):
         for one, other in zip(results(name, arguments, OnGPU()), results(name, arguments, OnGPU()), strict=True):
             assert np.array_equal(one, other), name
 

@@ -7,7 +7,7 @@ import pytest
 
 import alexnet
 import tinynet as tn
-from tinynet.kernels import memory
+from tinynet.kernels.cpu import memory
 
 
 @pytest.mark.parametrize("worth", [memory.WORTH, 1])

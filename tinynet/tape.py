@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from tinynet.context import context
 from tinynet.errors import DeviceError, locate
-from tinynet.kernels.parallel import playing
+from tinynet.kernels.cpu.parallel import playing
 
 _BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
 _numbers = itertools.count()

@@ -16,7 +16,7 @@ from tinynet.cli.interrupt import Interrupt
 from tinynet.devices import devices
 from tinynet.draw.timeline import drawing
 from tinynet.errors import DataError, UsageError
-from tinynet.kernels.parallel import threads, use_threads
+from tinynet.kernels.cpu.parallel import threads, use_threads
 from tinynet.training import checkpoint, log, run_folder
 from tinynet.training.out_of_memory import explained
 from tinynet.training.reporter import Pictures, Screen, say

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinynet.devices.device import Device
 from tinynet.kernels import cpu
-from tinynet.kernels.memory import Lease
+from tinynet.kernels.cpu.memory import Lease
 
 
 class CPU(Device):

@@ -1,7 +1,8 @@
 """The formulas as loops, in float64: what every fast kernel is tested against.
 
-Each function is written from the definition, one multiplication at a time, and shares no code with the fast kernels.
-Names and contracts are those of `cpu.py` where that has the function too. Use them on a handful of pixels only.
+Each function is written from the definition, one multiplication at a time, and shares no code with the fast kernels: not
+even `windows.py`, whose formula stands here once more on purpose, so that a mistake there is found. Names and signatures
+are those of `contract.py`; `batch_norm`, which has no kernel, is here for its operation. A handful of pixels is enough.
 """
 
 import math
@@ -42,9 +43,17 @@ def _conv2d_grads(g, x, weight, stride, padding, dilation, groups):
             row, col = _source(i, j, u, v, stride, padding, dilation)
             if 0 <= row < h and 0 <= col < w:
                 channel = o // (f // groups) * c + ch
-                dx[m, channel, row, col] += float(g[m, o, i, j]) * weight[o, ch, u, v]
-                dw[o, ch, u, v] += float(g[m, o, i, j]) * x[m, channel, row, col]
+                dx[m, channel, row, col] += float(g[m, o, i, j]) * float(weight[o, ch, u, v])
+                dw[o, ch, u, v] += float(g[m, o, i, j]) * float(x[m, channel, row, col])
     return dx, dw
+
+
+def conv2d_bias_grad(g):
+    """db: every output of map f was b[f] plus something."""
+    db = np.zeros(np.shape(g)[1])
+    for m, o, i, j in np.ndindex(np.shape(g)):
+        db[o] += g[m, o, i, j]
+    return db
 
 
 def conv_size(size, kernel, stride, padding, dilation):
@@ -63,7 +72,7 @@ def pool_size(size, kernel, stride, padding, dilation, ceil_mode):
     return tuple(sizes)
 
 
-def max_pool2d(x, kernel, stride, padding, dilation, out_size):
+def max_pool2d(x, kernel, stride, padding, dilation, out_size, want_winner=True):
     """y[n,c,i,j] = the largest x in the window; outside is minus infinity. Also which (u kw + v) it was, the first.
 
     NaN is larger than everything; of several in a window the last wins.
@@ -111,7 +120,7 @@ def avg_pool2d_backward(g, x_shape, kernel, stride, padding, count_include_pad):
     for m, ch, i, j in np.ndindex(np.shape(g)):
         pixels, count = _avg_window(i, j, kernel, stride, padding, x_shape[2:], count_include_pad)
         for row, col in pixels:
-            dx[m, ch, row, col] += g[m, ch, i, j] / count
+            dx[m, ch, row, col] += float(g[m, ch, i, j]) / count
     return dx
 
 
@@ -137,7 +146,7 @@ def local_response_norm(x, size, alpha, beta, k):
 
 def local_response_norm_backward(g, x, d, size, alpha, beta):
     """dx_i = g_i d_i^-beta - 2 alpha beta x_i * sum over all j whose window holds i of g_j x_j d_j^-(beta+1)."""
-    g, x = np.asarray(g, np.float64), np.asarray(x, np.float64)
+    g, x, d = (np.asarray(a, np.float64) for a in (g, x, d))
     dx = g * d**-beta
     for j in range(x.shape[1]):
         for i in range(max(0, j - size // 2), min(x.shape[1] - 1, j + (size - 1) // 2) + 1):
@@ -145,34 +154,63 @@ def local_response_norm_backward(g, x, d, size, alpha, beta):
     return dx
 
 
-def linear(x, weight, bias):
-    """y[n,o] = b[o] + sum_i w[o,i] x[n,i]."""
-    y = np.zeros((len(x), len(weight)))
-    for n, o in np.ndindex(y.shape):
-        y[n, o] = bias[o] + sum(float(weight[o, i]) * float(x[n, i]) for i in range(len(x[n])))
+def matmul(a, b):
+    """y[i,j] = sum_k a[i,k] b[k,j]."""
+    y = np.zeros((len(a), np.shape(b)[1]))
+    for i, j in np.ndindex(y.shape):
+        y[i, j] = sum(float(a[i, k]) * float(b[k, j]) for k in range(len(b)))
     return y
 
 
-def dropout(x, mask, p, training, inverted):
-    """Training: y = x mask. Test: y = x (1 - p). Inverted: training y = x mask / (1 - p), test y = x."""
+def softmax_cross_entropy(z, labels):
+    """loss[n] = -log p[n, labels[n]] with p[n, c] = e^z[n, c] / sum_c e^z[n, c]; loss and p."""
+    loss, p = np.zeros(len(z)), np.zeros(np.shape(z))
+    for n, row in enumerate(np.asarray(z, np.float64)):
+        top = max(row)
+        total = sum(math.exp(v - top) for v in row)
+        loss[n] = -(row[labels[n]] - top) + math.log(total)
+        p[n] = [math.exp(v - top) / total for v in row]
+    return loss, p
+
+
+def softmax_cross_entropy_backward(g, p, labels):
+    """dz[n, c] = g[n] (p[n, c] - 1) where c is the label, else g[n] p[n, c]."""
+    dz = np.zeros(np.shape(p))
+    for n, c in np.ndindex(dz.shape):
+        dz[n, c] = float(g[n]) * (float(p[n, c]) - (1 if c == labels[n] else 0))
+    return dz
+
+
+def relu(x):
+    """y = x where x > 0, else 0; NaN stays."""
     y = np.zeros(np.shape(x))
     for i in np.ndindex(y.shape):
-        factor = float(mask[i]) if training else 1.0
-        if inverted:
-            factor /= (1 - p) if training else 1.0
-        else:
-            factor *= 1.0 if training else 1 - p
-        y[i] = factor * x[i]
+        y[i] = x[i] if x[i] > 0 or math.isnan(x[i]) else 0.0
     return y
 
 
-def cross_entropy(logits, labels):
-    """loss[n] = -log(e^(logits[n, labels[n]]) / sum_c e^(logits[n, c]))."""
-    loss = np.zeros(len(logits))
-    for n, row in enumerate(np.asarray(logits, np.float64)):
-        top = max(row)
-        loss[n] = -(row[labels[n]] - top) + math.log(sum(math.exp(v - top) for v in row))
-    return loss
+def relu_backward(g, y):
+    """dx = g where y, a result of relu, is not 0, else 0; NaN is not 0."""
+    dx = np.zeros(np.shape(y))
+    for i in np.ndindex(dx.shape):
+        dx[i] = g[i] if y[i] != 0 else 0.0
+    return dx
+
+
+def dropout(x, mask, scale):
+    """y = x mask scale."""
+    y = np.zeros(np.shape(x))
+    for i in np.ndindex(y.shape):
+        y[i] = float(x[i]) * float(mask[i]) * float(scale)
+    return y
+
+
+def sgd(weight, velocity, gradient, lr, momentum, weight_decay):
+    """v <- momentum v - weight_decay lr w - lr g;  w <- w + v, in place (paper, section 5)."""
+    for i in np.ndindex(weight.shape):
+        w, v, g = float(weight[i]), float(velocity[i]), float(gradient[i])
+        v = momentum * v - weight_decay * lr * w - lr * g
+        velocity[i], weight[i] = v, w + v
 
 
 def batch_norm(x, weight, bias, eps):

@@ -17,10 +17,10 @@ until the window is full. How many columns of zeros are that?
 
 from tinynet.exercises.checks import expect_all
 from tinynet.exercises.exercise import Exercise
-from tinynet.kernels import convolution
+from tinynet.kernels.cpu import convolution
 from tinynet.ops import windows
 
-exercise = Exercise(chapter=5, minutes=15, difficulty=2, compare="tinynet/ops/windows.py")
+exercise = Exercise(chapter=5, minutes=15, difficulty=2, compare="tinynet/kernels/windows.py")
 
 
 @exercise.solution
@@ -179,8 +179,8 @@ exercise.library(
 
 @exercise.takes_the_place
 def _(map_size, missing_zeros):
-    # The network has put its zeros on by then; dilation is 1 everywhere.
-    def counts(size, kernel, stride, dilation):
-        return tuple(map_size(n, k, s, 0) for n, k, s in zip(size, kernel, stride, strict=True))
+    # In AlexNet, dilation is 1 everywhere.
+    def counts(size, kernel, stride, padding, dilation):
+        return tuple(map(map_size, size, kernel, stride, padding))
 
     return [(convolution, "window_counts", counts)]

@@ -14,11 +14,11 @@ import numpy as np
 
 from tinynet.exercises.checks import expect
 from tinynet.exercises.exercise import Exercise
-from tinynet.kernels import cpu, reference
+from tinynet.kernels import cpu, reference, textbook
 from tinynet.ops.convolution import conv2d
 from tinynet.tensor import tensor
 
-exercise = Exercise(chapter=5, minutes=35, difficulty=3, compare="tinynet/kernels/cpu.py")
+exercise = Exercise(chapter=5, minutes=35, difficulty=3, compare="tinynet/kernels/textbook.py")
 
 
 @exercise.solution
@@ -120,15 +120,8 @@ exercise.hints(
 )
 
 
-def library_columns(x, kernel, stride, padding):
-    """Columns by tinynet's convolution: with a kernel that picks one element of the window, for each of its elements."""
-    picks = np.eye(x.shape[0] * kernel[0] * kernel[1]).reshape(-1, x.shape[0], *kernel)
-    y = conv2d(tensor(x[None]), tensor(picks), None, stride, padding).numpy()[0]
-    return y.reshape(len(picks), -1)
-
-
 exercise.library(
-    im2col=library_columns,
+    im2col=lambda x, kernel, stride, padding: textbook.im2col(x[None], kernel, (stride,) * 2, (padding,) * 2, (1, 1))[0],
     conv_forward=lambda x, weight, bias, stride, padding: conv2d(
         tensor(x), tensor(weight), tensor(bias), stride, padding
     ).numpy(),

@@ -16,7 +16,7 @@ from tinynet.exercises.exercise import Exercise
 from tinynet.kernels import cpu
 from tinynet.ops.convolution import conv2d
 
-exercise = Exercise(chapter=5, minutes=45, difficulty=5, after=["e15_im2col"], compare="tinynet/kernels/cpu.py")
+exercise = Exercise(chapter=5, minutes=45, difficulty=5, after=["e15_im2col"], compare="tinynet/kernels/textbook.py")
 
 
 @exercise.solution

@@ -24,7 +24,7 @@ from tinynet.ops.convolution import conv2d
 from tinynet.ops.shaping import concat
 from tinynet.tensor import tensor
 
-exercise = Exercise(chapter=5, minutes=20, difficulty=2, after=["e15_im2col"], compare="tinynet/kernels/cpu.py")
+exercise = Exercise(chapter=5, minutes=20, difficulty=2, after=["e15_im2col"], compare="tinynet/kernels/textbook.py")
 
 
 @exercise.given

@@ -23,7 +23,7 @@ from tinynet.ops import windows
 from tinynet.ops.pooling import max_pool2d
 from tinynet.tensor import tensor
 
-exercise = Exercise(chapter=7, minutes=20, difficulty=2, after=["e14_output_size"], compare="tinynet/ops/windows.py")
+exercise = Exercise(chapter=7, minutes=20, difficulty=2, after=["e14_output_size"], compare="tinynet/kernels/windows.py")
 
 
 @exercise.solution

@@ -1,4 +1,4 @@
-"""Convolution in fast NumPy, a part of `cpu.py`: matrix products over columns that are written only in part.
+"""Convolution in fast NumPy: im2col as in `textbook.py`, but matrix products over columns that are written only in part.
 
 A convolution is a matrix product (im2col): the pixels under each output pixel become a column. Two things make that slow
 in NumPy, and both are avoided here.
@@ -26,14 +26,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.kernels import parallel
-from tinynet.kernels.memory import empty, scratch
-from tinynet.kernels.parallel import pieces
+from tinynet.kernels.contract import Pair, Shape
+from tinynet.kernels.cpu import parallel
+from tinynet.kernels.cpu.memory import empty, scratch
+from tinynet.kernels.cpu.parallel import pieces
+from tinynet.kernels.cpu.planes import dealt
+from tinynet.kernels.windows import window_counts
 
 TILE = 600_000  # numbers in the columns of a tile: what the caches of a core hold, and enough for an efficient product
 
 
-def conv2d(x, weight, bias, stride, padding, dilation, groups):
+def conv2d(x, weight, bias, stride: Pair, padding: Pair, dilation: Pair, groups: int):
     """y (N, F, OH, OW) from x (N, C, H, W), weight (F, C/groups, KH, KW), bias (F,) or None, and pairs of integers."""
     tiles = _Tiles(x.shape, weight.shape, stride, padding, dilation, groups)
     # (groups, F/groups, KH, KW, C/groups), the order of the columns.
@@ -42,7 +45,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     return _convolve(tiles, matrices, x, bias)
 
 
-def conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups):
+def conv2d_input_grad(g, weight, x_shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int):
     """dx (N, C, H, W) from g (N, F, OH, OW): what each output pixel was made of gets its part of the gradient back.
 
     At stride 1 that is a convolution again, of g with every kernel turned by 180 degrees. In general, columns of
@@ -64,7 +67,7 @@ def conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups):
 
     def work(start, stop):
         for images in tiles.images[start:stop]:
-            combs = tiles.empty_combs(images, g.dtype)
+            planes = tiles.empty_planes(images, g.dtype)
             for rows in tiles.rows:
                 for group, parts in enumerate(matrices):
                     columns, matrix = tiles.empty_columns(images, rows, g.dtype)
@@ -72,14 +75,14 @@ def conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups):
                     for shift, part in zip(tiles.shifts, parts, strict=True):
                         target = tiles.seen(matrix, shift, images, rows)
                         target += _product(part, tiles.outputs_matrix(g, images, group, rows))
-                    tiles.add_columns(columns, combs, group, rows)
-            tiles.uncomb(combs, dx[images])
+                    tiles.add_columns(columns, planes, group, rows)
+            tiles.collect(planes, dx[images])
 
     pieces(len(tiles.images), work, tiles.nanoseconds)
     return dx
 
 
-def conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups):
+def conv2d_weight_grad(g, x, weight_shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int):
     """dw (F, C/groups, KH, KW) from g (N, F, OH, OW): sum over all output pixels of g times their column."""
     tiles = _Tiles(x.shape, weight_shape, stride, padding, dilation, groups)
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
@@ -89,9 +92,9 @@ def conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups):
 
     def work(start, stop):
         part = np.zeros(transposed, dtype=g.dtype)
-        for images, rows, combs in tiles.walk(start, stop, x):
+        for images, rows, planes in tiles.walk(start, stop, x):
             for group in range(groups):
-                matrix = tiles.columns(combs, group, images, rows)
+                matrix = tiles.columns(planes, group, images, rows)
                 outputs = tiles.outputs_matrix(g, images, group, rows).T
                 for shift in tiles.shifts:
                     rows_of_part = slice(shift.elements.start * kw * c, shift.elements.stop * kw * c)
@@ -111,32 +114,15 @@ def conv2d_bias_grad(g):
     return np.sum(parts, axis=0, dtype=g.dtype) if parts else np.zeros(g.shape[1], g.dtype)
 
 
-def window_counts(size, kernel, stride, dilation):
-    """How many windows fit into (padded) images along each axis."""
-    axes = zip(size, kernel, stride, dilation, strict=True)
-    return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in axes)
-
-
-def comb(remainder, border, stride, size, room):
-    """Every stride-th of `size` numbers that lie behind a border: (where in the comb, which of the numbers), two slices.
-
-    remainder: of the places, counted from the border's start, by the stride. room: the length of the comb.
-    """
-    first = max(0, -(-(border - remainder) // stride))  # the first tooth behind the border
-    start = first * stride + remainder - border
-    count = min(len(range(start, size, stride)), room - first)
-    return slice(first, first + count), slice(start, start + count * stride, stride)
-
-
 def _convolve(tiles, matrices, x, bias):
     """y (N, F, OH, OW) from matrices[group][shift], (F/groups, the shift's rows of columns)."""
     f = len(matrices) * len(matrices[0][0])
     y, x = empty((len(x), f, *tiles.out), dtype=x.dtype), np.ascontiguousarray(x)
 
     def work(start, stop):
-        for images, rows, combs in tiles.walk(start, stop, x):
+        for images, rows, planes in tiles.walk(start, stop, x):
             for group, (first, *others) in enumerate(matrices):
-                matrix = tiles.columns(combs, group, images, rows)
+                matrix = tiles.columns(planes, group, images, rows)
                 maps = slice(group * len(first), (group + 1) * len(first))
                 total = _product(first, tiles.seen(matrix, tiles.shifts[0], images, rows), "total")
                 for part, shift in zip(others, tiles.shifts[1:], strict=True):
@@ -165,15 +151,15 @@ class _Shift(NamedTuple):
 class _Tiles:
     """How a convolution is cut into tiles, and the way from pixels to columns and back.
 
-    `combs` are the images of a tile with their border of zeros, their columns dealt out into one array for each remainder
-    by the stride, so that what a kernel element sees along a row lies without gaps: (remainders, n, C, rows, width).
+    `planes` are the images of a tile with their border of zeros, their columns dealt out by the stride (planes.py), so that
+    what a kernel element sees along a row lies without gaps: (planes, n, C, rows, width).
     """
 
     def __init__(self, x_shape, weight_shape, stride, padding, dilation, groups):
         (batch, self.channels, *self.size), (f, self.c, *self.kernel) = x_shape, weight_shape
         self.stride, self.padding, self.groups = stride, padding, groups
         self.framed = tuple(n + 2 * p for n, p in zip(self.size, padding, strict=True))
-        self.out = window_counts(self.framed, self.kernel, stride, dilation)
+        self.out = window_counts(self.size, self.kernel, stride, padding, dilation)
 
         # Kernel row u of output row i sees row (i + down) of the rows with this remainder.
         places = [divmod(u * dilation[0], stride[0]) for u in range(self.kernel[0])]
@@ -186,7 +172,7 @@ class _Tiles:
             elements, phases = (last.elements.start, last.phases.start) if joins else (u, index)
             self.shifts[len(self.shifts) - bool(joins) :] = [_Shift(slice(elements, u + 1), slice(phases, index + 1), down)]
 
-        # Likewise kernel column v sees tooth (j + skip) of a comb; every `period`-th uses the same comb, `leap` teeth on.
+        # Likewise kernel column v sees place (j + skip) of a plane; every `period`-th sees the same plane, `leap` places on.
         self.period = stride[1] // math.gcd(stride[1], dilation[1])
         self.leap = dilation[1] * self.period // stride[1]
         self.along = [divmod(v * dilation[1], stride[1]) for v in range(min(self.period, self.kernel[1]))]
@@ -208,42 +194,42 @@ class _Tiles:
         self.tiles = [(images, rows) for images in self.images for rows in self.rows]
 
     def walk(self, start, stop, x):
-        """(images, rows, combs) of some tiles."""
-        combs, inside = None, None
+        """(images, rows, planes) of some tiles."""
+        planes, inside = None, None
         for images, rows in self.tiles[start:stop]:
             if images is not inside:
-                combs, inside = self.combs(images, x), images
-            yield images, rows, combs
+                planes, inside = self.deal(images, x), images
+            yield images, rows, planes
 
-    def combs(self, images, x):
-        """The pixels of some images, combed; without stride and border, the images themselves."""
+    def deal(self, images, x):
+        """The planes of some images; without stride and border, the images themselves."""
         if self.padding == (0, 0) and self.stride[1] == 1:
             return x[None, images]
-        combs = self.empty_combs(images, x.dtype)
-        for comb, pixels in self._pairs(combs, x[images]):
-            comb[...] = pixels
-        return combs
+        planes = self.empty_planes(images, x.dtype)
+        for plane, pixels in self._pairs(planes, x[images]):
+            plane[...] = pixels
+        return planes
 
-    def uncomb(self, combs, x):
-        """The way back, for gradients of pixels."""
-        x[...] = 0  # pixels that no window sees
-        for comb, pixels in self._pairs(combs, x):
-            pixels[...] = comb
+    def collect(self, planes, x):
+        """The way back, for gradients of pixels; a pixel that no window sees gets 0."""
+        x[...] = 0
+        for plane, pixels in self._pairs(planes, x):
+            pixels[...] = plane
 
-    def _pairs(self, combs, x):
-        """(part of a comb, the pixels of x that belong there) for each comb."""
+    def _pairs(self, planes, x):
+        """(part of a plane, the pixels of x that belong there) for each plane."""
         (top, left), (h, w) = self.padding, self.size
-        for remainder, teeth in enumerate(combs):
-            mine, its = comb(remainder, left, self.stride[1], w, self.width)
-            yield teeth[:, :, top : top + h, mine], x[..., its]
+        for remainder, plane in enumerate(planes):
+            columns, x_columns = dealt(remainder, left, self.stride[1], w, self.width)
+            yield plane[:, :, top : top + h, columns], x[..., x_columns]
 
-    def empty_combs(self, images, dtype):
+    def empty_planes(self, images, dtype):
         """Zeros with room for the images and their border."""
-        remainders = 1 + max(which for _, which in self.along)
-        shape = (remainders, images.stop - images.start, self.channels, self.framed[0], self.width)
-        combs = scratch("combs", shape, dtype)
-        combs[...] = 0
-        return combs
+        count = 1 + max(which for _, which in self.along)
+        shape = (count, images.stop - images.start, self.channels, self.framed[0], self.width)
+        planes = scratch("planes", shape, dtype)
+        planes[...] = 0
+        return planes
 
     def empty_columns(self, images, rows, dtype):
         """Room for the columns of a tile, as rows of output pixels (phases, KW, C, rows, n), and as a matrix."""
@@ -252,35 +238,44 @@ class _Tiles:
         columns = scratch("columns", shape, _row_type(self.out[1], dtype))
         return columns, columns.view(dtype).reshape(shape[0] * shape[1] * self.c, -1)
 
-    def columns(self, combs, group, images, rows):
+    def columns(self, planes, group, images, rows):
         """The part of im2col that is written: a matrix with a row for each remainder, kernel column and channel."""
-        columns, matrix = self.empty_columns(images, rows, combs.dtype)
-        for part, row_starts in self._row_starts(columns, combs, group, rows, columns.dtype):
-            part[...] = row_starts
+        columns, matrix = self.empty_columns(images, rows, planes.dtype)
+        for part, pixels in self._parts(columns, planes, group, rows, columns.dtype):
+            part[...] = pixels
         return matrix
 
-    def add_columns(self, columns, combs, group, rows):
+    def add_columns(self, columns, planes, group, rows):
         """The adjoint: each column's values are added to the pixels that they came from."""
-        numbers = columns.view(combs.dtype).reshape(*columns.shape, self.out[1])
-        for part, pixels in self._row_starts(numbers, combs, group, rows, combs.dtype):
+        numbers = columns.view(planes.dtype).reshape(*columns.shape, self.out[1])
+        for part, pixels in self._parts(numbers, planes, group, rows, planes.dtype):
             for v in range(len(part)):  # one by one, because what they see overlaps
                 pixels[v] += part[v]
 
-    def _row_starts(self, columns, combs, group, rows, dtype):
-        """(part of the columns, view of the combs that shows what belongs there), for all columns.
+    def _parts(self, columns, planes, group, rows, dtype):
+        """(part of the columns, a view of the planes that shows the pixels that belong there), for all columns.
 
-        dtype: of numbers, or of whole rows of them; then the view holds one item for each row of windows.
+        Both are (kernel columns that see the same plane, C/groups, rows of windows, n), and hold a row of OW numbers as one
+        item, or, when dtype is that of the pixels, have a last axis OW. The view overlaps with itself, as windows do: so it
+        is made from byte offsets.
         """
-        comb, n, c, h, w = combs.strides
-        numbers = [(self.out[1], w)] if dtype == combs.dtype else []
+        of_plane, of_image, of_channel, of_row, of_pixel = planes.strides
+        row_of_numbers = [(self.out[1], of_pixel)] if dtype == planes.dtype else []
         for phase, (remainder, beyond) in enumerate(zip(self.phases, self.beyond, strict=True)):
             count = rows.stop - rows.start + beyond
+            top = rows.start * self.stride[0] + remainder  # the row that the first window sees
             for v, (skip, which) in enumerate(self.along):
                 part = columns[phase, v :: self.period, :, :count]
-                first = which * comb + group * self.c * c + (rows.start * self.stride[0] + remainder) * h + skip * w
-                axes = [(len(part), self.leap * w), (self.c, c), (count, self.stride[0] * h), (combs.shape[1], n), *numbers]
+                first = which * of_plane + group * self.c * of_channel + top * of_row + skip * of_pixel
+                axes = [  # (length, bytes from one to the next)
+                    (len(part), self.leap * of_pixel),
+                    (self.c, of_channel),
+                    (count, self.stride[0] * of_row),
+                    (planes.shape[1], of_image),
+                    *row_of_numbers,
+                ]
                 shape, strides = zip(*axes, strict=True)
-                yield part, np.ndarray(shape, dtype, combs, first, strides)
+                yield part, np.ndarray(shape, dtype, planes, first, strides)
 
     def seen(self, matrix, shift, images, rows):
         """What the kernel rows of a shift see: a part of the columns, nothing is copied."""

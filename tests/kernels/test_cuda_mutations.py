@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import test_cuda_kernels as tests
 from cupy_double import ElementwiseKernel, KernelError
+from kernel_calls import check_all
 
 MUTATIONS = [
     # where (what it follows), old, new
@@ -75,8 +76,8 @@ MUTATIONS = [
     ("relu_backward = ", "y != 0", "y > 0"),
     ("sgd = ", "lr * (weight_decay * w + g)", "(weight_decay * w + lr * g)"),
     ("sgd = ", "w += v", "w = v"),
-    # the launches in cuda.py
-    ("class _Chunks", "n + 2 * p - d", "n + p - d"),
+    # the launches
+    ("class _Chunks", "kernel, stride, padding, dilation)", "kernel, stride, dilation, padding)"),
     ("class _Chunks", "*stride, *padding", "*padding, *stride"),
     ("class _Chunks", "min(n + step, batch)", "n + step"),
     ("def fill", "self.channels * columns.shape[1]", "self.channels * columns.shape[1] - 1"),
@@ -107,7 +108,7 @@ def hunt():
     def look(kernels):
         for workspace in (None, 1):  # whole batches, single images
             kernels.use_workspace(workspace)
-            tests.check_all(kernels, np.float64)
+            check_all(kernels, np.float64)
         tests.test_max_pool_of_integers_and_its_winner_in_the_smallest_type(kernels)
         tests.test_where_all_is_minus_infinity_the_first_real_pixel_wins(kernels)
         tests.test_a_window_that_sees_no_pixel_is_minus_infinity(kernels)
@@ -148,7 +149,7 @@ def test_what_a_kernel_must_not_do_is_noticed(cuda, body, message):
 
 
 def test_what_a_kernel_does_not_write_is_noticed(cuda):
-    y = cuda.cp.empty(4, np.float64)
+    y = cuda.threads.cp.empty(4, np.float64)
     cuda.threads.Kernel("lazy", "raw T x", "raw T y", "if (i < 3) y[i] = x[i];")(4, np.ones(4), y)
     assert np.isnan(y).tolist() == [False, False, False, True]
 

@@ -9,7 +9,7 @@ from oracles import normal
 
 import tinynet as tn
 from alexnet import AlexNet
-from tinynet.kernels import memory
+from tinynet.kernels.cpu import memory
 
 SHAPE = 512, 600  # of float32: 1.2 MB, which is worth keeping
 

@@ -8,10 +8,12 @@ and on the amount of work alone, so results are the same, bit for bit, on every 
 
 import os
 import threading
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from functools import cache, partial
 from itertools import pairwise
 from queue import SimpleQueue
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -24,16 +26,18 @@ _chosen = None
 # Held by whoever computes in pieces. BLAS has one limit for the whole process: of two callers, the first to end would take
 # it back for the other one, too. And whoever has all threads needs nobody beside it.
 _busy = threading.RLock()
-playing = threading.RLock()  # held by a backward: gradients on their way lie in the tape's entries, and losses share leaves
+# Held by whoever plays a tape backward, so that one does at a time: two losses may share entries and leaves of
+# their tapes, and gradients on their way lie in those.
+playing = threading.RLock()
 _helpers, _handed_over = [], SimpleQueue()  # threads, and the pieces that wait for one
 
 
-def threads():
+def threads() -> int:
     """How many threads kernels use: what `use_threads` chose, else OMP_NUM_THREADS, else the CPUs of this process."""
     return _chosen or _default()
 
 
-def use_threads(count):
+def use_threads(count: int | None) -> None:
     """Compute with `count` threads from now on, in the kernels and in BLAS; None goes back to the default.
 
     Raises ValueError for anything but None and integers from 1.
@@ -61,7 +65,7 @@ def _blas():
     return ThreadpoolController().select(user_api="blas")
 
 
-def pieces(n, work, nanoseconds):
+def pieces(n: int, work: Callable[[int, int], Any], nanoseconds: float) -> list:
     """Call work(start, stop) on pieces that cover range(n), in parallel; the results in order.
 
     nanoseconds: about how long it would take alone; so little work that it is not worth a thread is done right here.
@@ -162,7 +166,7 @@ def _help(handed_over):
         handed_over.get()()
 
 
-def chunks(start, stop, x):
+def chunks(start: int, stop: int, x) -> Iterator[slice]:
     """Slices that cover the images start to stop of x, each of about CHUNK numbers."""
     step = max(1, CHUNK * len(x) // max(x.size, 1))
     return (slice(n, min(n + step, stop)) for n in range(start, stop, step))

@@ -1,10 +1,9 @@
-"""Pooling in fast NumPy, a part of `cpu.py`.
+"""Pooling in fast NumPy: every pass over all windows is one pass over contiguous memory.
 
-Reading every second number costs four times as much as reading all of them, since vector instructions do not apply, and
-short rows cost more to begin than to work on. So the pixels of some images are dealt out once into planes without gaps,
-one for each remainder of row and column by the stride. What element (u, v) of all windows sees is then one of the planes,
-read from some numbers further on, and every pass over all windows is one pass over contiguous memory. Behind the last
-window of a row, such a pass computes a few numbers that mean nothing; they are left behind when the result is taken out.
+The pixels of some images are dealt out once into planes (planes.py), one for each remainder of row and column by the stride.
+What element (u, v) of all windows sees is then one of the planes, read from some numbers further on; and all of its rows at
+once, because short rows cost more to begin than to work on. Behind the last window of a row, such a pass computes a few
+numbers that mean nothing; they are left behind when the result is taken out.
 
 Windows are separable: the largest of a window is the largest of its rows' largest. So columns go first, then rows: two
 and two comparisons for a 3x3 window instead of eight.
@@ -12,12 +11,13 @@ and two comparisons for a 3x3 window instead of eight.
 
 import numpy as np
 
-from tinynet.kernels.convolution import comb
-from tinynet.kernels.memory import empty, scratch
-from tinynet.kernels.parallel import chunks, pieces
+from tinynet.kernels.contract import Pair, Shape
+from tinynet.kernels.cpu.memory import empty, scratch
+from tinynet.kernels.cpu.parallel import chunks, pieces
+from tinynet.kernels.cpu.planes import dealt
 
 
-def max_pool2d(x, kernel, stride, padding, dilation, out_size, want_winner=True):
+def max_pool2d(x, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair, want_winner: bool = True):
     """y (N, C, OH, OW) and, in the smallest integer type that holds it, which window element (u KW + v) won first.
 
     NaN is larger than everything, and of several in a window the last wins. Without want_winner, which costs as much
@@ -82,7 +82,7 @@ def _let_nan_win(x, y, winner, kernel, stride, padding, dilation):
         winner[m[nan], k[nan], a[nan], b[nan]] = u * kernel[1] + v
 
 
-def max_pool2d_backward(g, winner, x_shape, kernel, stride, padding, dilation):
+def max_pool2d_backward(g, winner, x_shape: Shape, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair):
     """dx: each window's gradient goes to its winner; where windows overlap the gradients add up."""
     windows = _Windows(x_shape, kernel, stride, padding, dilation, g.shape[2:])
     dx, g = empty(x_shape, dtype=g.dtype), np.ascontiguousarray(g)
@@ -105,7 +105,7 @@ def max_pool2d_backward(g, winner, x_shape, kernel, stride, padding, dilation):
     return dx
 
 
-def avg_pool2d(x, kernel, stride, padding, out_size, count_include_pad):
+def avg_pool2d(x, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, count_include_pad: bool):
     """y (N, C, OH, OW): the mean of each window."""
     windows, x = _Windows(x.shape, kernel, stride, padding, (1, 1), out_size), np.ascontiguousarray(x)
     y = empty((*x.shape[:2], *out_size), dtype=x.dtype)
@@ -121,7 +121,7 @@ def avg_pool2d(x, kernel, stride, padding, out_size, count_include_pad):
     return y
 
 
-def avg_pool2d_backward(g, x_shape, kernel, stride, padding, count_include_pad):
+def avg_pool2d_backward(g, x_shape: Shape, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool):
     """dx: every pixel of a window gets the same part of the window's gradient."""
     windows = _Windows(x_shape, kernel, stride, padding, (1, 1), g.shape[2:])
     counts = _window_sizes(x_shape, kernel, stride, padding, g.shape[2:], count_include_pad).astype(g.dtype)
@@ -181,9 +181,9 @@ class _Windows:
     def _pairs(self, planes, x):
         """(part of a plane, the pixels of x that belong there) for each plane."""
         for r in self.row_remainders:
-            rows, x_rows = comb(r, self.padding[0], self.stride[0], self.size[0], self.grid[0])
+            rows, x_rows = dealt(r, self.padding[0], self.stride[0], self.size[0], self.grid[0])
             for c in self.column_remainders:
-                columns, x_columns = comb(c, self.padding[1], self.stride[1], self.size[1], self.grid[1])
+                columns, x_columns = dealt(c, self.padding[1], self.stride[1], self.size[1], self.grid[1])
                 yield planes[r, c][..., rows, columns], x[..., x_rows, x_columns]
 
     def empty_planes(self, n, dtype):

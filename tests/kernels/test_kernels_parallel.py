@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from kernel_calls import CONVOLUTIONS, conv_calls, results
 from oracles import assert_close
-from test_kernels import CONVOLUTIONS, conv_calls, results
 
-from tinynet.kernels import cpu, parallel
+from tinynet.kernels import cpu
+from tinynet.kernels.cpu import parallel
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 8])
@@ -143,7 +144,7 @@ def test_callers_in_several_threads_do_not_share_scratch_memory(use_threads):
 def test_the_number_of_threads_follows_the_environment(wish, expected):
     """OMP_NUM_THREADS if that is a number, and never more than there are CPUs; asked in a fresh process."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    code = "from tinynet.kernels import parallel; print(parallel.threads())"
+    code = "from tinynet.kernels.cpu import parallel; print(parallel.threads())"
     environment = {**os.environ, "OMP_NUM_THREADS": wish}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
     assert int(found) == (expected or cpus)
@@ -173,7 +174,7 @@ def test_blas_has_one_thread_in_every_piece_whoever_calls_and_gets_its_own_back(
     """Asked in a fresh process, where use_threads was called in another thread than the kernels."""
     code = """
 import threading, numpy as np
-from tinynet.kernels import parallel
+from tinynet.kernels.cpu import parallel
 
 def call():
     for _ in range(100):
@@ -198,7 +199,8 @@ print(before == found(), *seen)
 IN_A_PROCESS = """
 import atexit, os, signal, threading
 import numpy as np
-from tinynet.kernels import cpu, memory, parallel
+from tinynet.kernels import cpu
+from tinynet.kernels.cpu import memory, parallel
 
 def total():
     return float(cpu.local_response_norm(np.ones((2, 3, 400, 400), np.float32), 5, 1e-4, 0.75, 2.0)[0].sum())

@@ -1,39 +1,31 @@
-"""The CUDA kernels without a GPU: whole functions of kernels/cuda.py on NumPy arrays, their kernels run by the CPU."""
+"""The CUDA kernels without a GPU: whole functions of kernels/cuda/ on NumPy arrays, their kernels run by the CPU."""
 
-import inspect
-from functools import cache, partial
+from functools import partial
 
 import cupy_double
 import numpy as np
 import pytest
-import test_kernels
 from cupy_double import ElementwiseKernel
-from oracles import assert_close, check_gradients, distinct, normal
-from test_kernels import (
+from kernel_calls import (
     CONVOLUTIONS,
     DTYPES,
     POOLS,
-    TOLERANCE,
     VIEWS,
+    check,
+    check_all,
     check_sgd,
     conv_calls,
+    elementwise_calls,
     lost_windows,
     lrn_calls,
-    nan_windows,
     pool_calls,
     results,
 )
+from oracles import assert_close, check_gradients, distinct, normal
 
 import tinynet as tn
 from alexnet import AlexNet
 from benchmarks.gpu_rehearsal import Played
-from tinynet.kernels import cpu
-
-# Batches that no chunk size divides, several groups, windows with holes that overlap.
-MORE_CONVOLUTIONS = [
-    ((11, 2, 5, 4), (4, 1, 3, 3), (1, 1), (1, 1), (1, 1), 2),
-    ((7, 6, 4, 9), (3, 2, 2, 3), (1, 2), (2, 1), (2, 3), 3),
-]
 
 
 @pytest.fixture(scope="module")
@@ -56,75 +48,6 @@ def workspace(request, cuda):
     cuda.use_workspace(None)
 
 
-def elementwise_calls(dtype):
-    """(name, arguments, answer) for the functions that reference.py has no loops for."""
-    x, g = distinct(3, 4, 5, dtype=dtype), normal(3, 4, 5, dtype=dtype)
-    yield "relu", (x,), np.where(x > 0, x, 0)
-    yield "relu_backward", (g, np.where(x > 0, x, 0)), np.where(x > 0, g, 0)
-    for shape in ((3, 4, 5, 2), (1, 2, 1, 1), (0, 3, 2, 2)):
-        g = normal(*shape, dtype=dtype)
-        yield "conv2d_bias_grad", (g,), g.astype(np.float64).sum(axis=(0, 2, 3))
-    mask = normal(3, 4, 5, seed=2) > 0
-    yield "dropout", (x, mask, 1.25), np.where(mask, 1.25 * x, 0)
-    yield "dropout", (x, mask.astype(dtype) * dtype(0.5), 2), np.where(mask, x, 0)
-    for shape in ((4, 3), (5, 1), (1, 7), (0, 3)):
-        z, labels = 30 * normal(*shape, dtype=dtype), np.arange(shape[0]) * 2 % shape[1]
-        loss = test_kernels.reference.cross_entropy(z, labels)
-        e = np.exp(z.astype(np.float64) - z.max(axis=1, keepdims=True, initial=-np.inf))
-        p, onehot = e / e.sum(axis=1, keepdims=True), np.eye(shape[1])[labels]
-        g = normal(shape[0], seed=1, dtype=dtype)
-        yield "softmax_cross_entropy", (z, labels), (loss, p)
-        yield "softmax_cross_entropy_backward", (g, p.astype(dtype), labels.astype(np.int32)), g[:, None] * (p - onehot)
-    for a, b in (((3, 4), (4, 5)), ((1, 6), (6, 1)), ((0, 3), (3, 2)), ((2, 0), (0, 3))):
-        a, b = normal(*a, dtype=dtype), normal(*b, seed=1, dtype=dtype)
-        yield "matmul", (a, b), a.astype(np.float64) @ b
-        yield "matmul", (b.T, a.T), (a.astype(np.float64) @ b).T
-
-
-@cache
-def every_call(dtype):
-    calls = [(name, arguments, answer) for name, arguments, answer in test_kernels.every_call(dtype)]
-    for case in MORE_CONVOLUTIONS:
-        calls += [(name, a, results(name, a, test_kernels.reference)) for name, a in conv_calls(case, dtype)]
-    return calls + [
-        (name, arguments, answer if isinstance(answer, tuple) else (answer,))
-        for name, arguments, answer in elementwise_calls(dtype)
-    ]
-
-
-def check_all(cuda, dtype):
-    """Every function in every configuration: the reference's numbers, the right dtype, no write into an argument."""
-    for name, arguments, answer in every_call(dtype):
-        before = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
-        found = results(name, arguments, cuda)
-        for one, exact in zip(found, answer, strict=True):
-            assert_close(one, exact, TOLERANCE[dtype], name)
-        assert found[0].dtype == dtype
-        for old, new in zip(before, arguments, strict=True):
-            assert not isinstance(old, np.ndarray) or np.array_equal(old, new), f"{name} wrote into an argument"
-    check_first_of_equals(cuda)
-    check_sgd(cuda, *(normal(6, 5, seed=i, dtype=dtype) for i in range(3)))
-    check_nan(cuda)
-
-
-def check_first_of_equals(cuda):
-    for shape, *how in POOLS:
-        x = np.random.default_rng(0).integers(-3, 0, shape).astype(np.float32)
-        for ceil_mode in (False, True):
-            out = test_kernels.reference.pool_size(shape[2:], *how, ceil_mode)
-            expected = test_kernels.reference.max_pool2d(x, *how, out)
-            for one, other in zip(cuda.max_pool2d(x, *how, out), expected, strict=True):
-                assert np.array_equal(one, other), how
-
-
-def check_nan(cuda):
-    for arguments in nan_windows():
-        for one, other in zip(cuda.max_pool2d(*arguments), test_kernels.reference.max_pool2d(*arguments), strict=True):
-            assert np.array_equal(one, other, equal_nan=True)
-    y = cuda.relu(np.array([1.0, np.nan, -1.0]))
-    assert np.isnan(y[1]) and cuda.relu_backward(np.array([2.0, 3.0, 4.0]), y).tolist() == [2, 3, 0]
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_function_has_the_numbers_of_the_reference(cuda, dtype, workspace, bits):
     check_all(cuda, dtype)
@@ -133,9 +56,7 @@ def test_every_function_has_the_numbers_of_the_reference(cuda, dtype, workspace,
 @pytest.mark.parametrize("beta", [0.75, 0.5, 1.0, np.float64(0.6)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_any_exponent_of_the_response_normalisation(cuda, beta, dtype):
-    for name, arguments in lrn_calls(((2, 7, 3, 2), 5), dtype, beta):
-        for one, exact in zip(results(name, arguments, cuda), results(name, arguments, test_kernels.reference), strict=True):
-            assert_close(one, exact, TOLERANCE[dtype], name)
+    check(lrn_calls(((2, 7, 3, 2), 5), dtype, beta), dtype, cuda)
 
 
 def test_where_all_is_minus_infinity_the_first_real_pixel_wins(cuda):
@@ -177,11 +98,6 @@ def test_sgd_updates_in_place_whatever_the_layout(cuda, layout):
     check_sgd(cuda, *(layout(normal(6, 5, seed=i, dtype=np.float32)) for i in range(3)))
 
 
-def test_contracts_are_those_of_the_cpu(cuda):
-    for name in cpu.__all__:
-        assert inspect.signature(getattr(cuda, name)) == inspect.signature(getattr(cpu, name)), name
-
-
 # Gradients ------------------------------------------------------------------------------------------------------------
 
 WINDOWS = dict(stride=(2, 1), padding=(1, 2), dilation=(1, 2))
@@ -219,7 +135,7 @@ def test_gradients_are_those_of_central_differences(cuda, case, monkeypatch):
 def test_columns_and_products_stay_within_the_workspace(cuda, count, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        cuda.cp, "empty", lambda shape, dtype: asked.append((shape, dtype)) or cupy_double.empty(shape, dtype)
+        cuda.convolution.cp, "empty", lambda shape, dtype: asked.append((shape, dtype)) or cupy_double.empty(shape, dtype)
     )
     shape, weight, how = (13, 3, 9, 9), (8, 3, 3, 3), ((1, 1), (1, 1), (1, 1), 1)
     x, w = normal(*shape, dtype=np.float32), normal(*weight, dtype=np.float32)
@@ -251,7 +167,7 @@ def test_long_arrays_get_indices_of_64_bits(cuda):
 
 
 def test_tf32_is_off_until_it_is_asked_for(cuda):
-    asked = cuda.cp._core.compute_types
+    asked = cuda.products.cp._core.compute_types
     assert not asked
     cuda.tf32(True)
     cuda.tf32(False)

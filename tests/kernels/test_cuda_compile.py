@@ -26,7 +26,7 @@ with warnings.catch_warnings():
     from cupy.cuda import compiler
 
 from benchmarks.gpu_rehearsal import played_cupy  # noqa: E402
-from tinynet.kernels import cuda_threads  # noqa: E402
+from tinynet.kernels.cuda import threads  # noqa: E402
 
 # The inputs that are arrays without being raw; others are numbers.
 ARRAYS = {"relu_backward": ["g", "y"], "sgd": ["g"], "dropout": ["x", "mask"], "exp_below": ["z", "top"]}
@@ -35,8 +35,8 @@ NDARRAY, INDEXER, SCALAR = 1, 2, 3  # CuPy's numbers for kinds of arguments
 HEADER = "".join(f"#include <{name}>\n" for name in core._cupy_header_list)
 VERSIONS = {
     kernel.name: kernel
-    for value in vars(cuda_threads).values()
-    for kernel in (value.versions.values() if isinstance(value, cuda_threads.Kernel) else [value])
+    for value in vars(threads).values()
+    for kernel in (value.versions.values() if isinstance(value, threads.Kernel) else [value])
     if isinstance(kernel, cupy.ElementwiseKernel)
 }
 

@@ -11,7 +11,7 @@ import random, signal, time
 import numpy as np
 import tinynet as tn
 from alexnet import AlexNet
-from tinynet.kernels import memory, parallel
+from tinynet.kernels.cpu import memory, parallel
 
 parallel.threads = lambda: 2
 parallel.HANDOVER, memory.WORTH = 1, 1000  # threads and kept memory even for a small network

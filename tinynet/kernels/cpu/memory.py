@@ -7,15 +7,17 @@ A training step at batch 128 asks for 2 GB of results; getting them fresh took a
 import math
 import os
 import threading
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 WORTH = 1 << 20  # bytes of a result from which on its memory is kept for the next one of the same size
 
 _own = threading.local()
 
 
-def scratch(name, shape, dtype):
+def scratch(name: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
     """An array with unknown contents that this thread gets again, the next time it asks for `name`.
 
     Each thread keeps one buffer a name, as large as the largest that was asked for.
@@ -26,7 +28,7 @@ def scratch(name, shape, dtype):
     return buffers[name][:count].view(dtype).reshape(shape)
 
 
-def empty(shape, dtype):
+def empty(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
     """An array with unknown contents, which belongs to the caller for as long as anybody holds it or a view of it."""
     dtype = np.dtype(dtype)
     if math.prod(shape) * dtype.itemsize < WORTH:
@@ -34,7 +36,7 @@ def empty(shape, dtype):
     return np.asarray(Lease(shape, dtype))
 
 
-def empty_like(x):
+def empty_like(x: np.ndarray) -> np.ndarray:
     """An array with unknown contents, of the shape and dtype of x."""
     return empty(x.shape, x.dtype)
 
@@ -46,8 +48,8 @@ class Lease:
     """
 
     def __init__(self, shape, dtype):
-        self.store = _store  # not by its name in __del__, which may run when Python has shut this module down
-        self.memory = None  # until there is some: without it, too, this object dies
+        self.store = _store  # for __del__, which may run at Python's end, when this module has no names any more
+        self.memory = None  # what __del__ finds if the next line raises: nothing to give back
         self.memory = self.store.take(math.prod(shape) * dtype.itemsize)
         address = self.memory.__array_interface__["data"]
         self.__array_interface__ = {"version": 3, "shape": tuple(shape), "typestr": dtype.str, "data": address}

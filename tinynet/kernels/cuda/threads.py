@@ -1,4 +1,4 @@
-"""The CUDA kernels of `cuda.py`: what each thread does, written as CuPy ElementwiseKernels.
+"""The CUDA kernels: what each thread does, written as CuPy ElementwiseKernels.
 
 A thread computes one number of the result (im2col: one window) and reads whatever it needs, so no two threads write to
 the same place: there are no atomic additions, and the same input gives the same bits on every run. Gathering also makes
