@@ -174,7 +174,7 @@ SWITCHING = [
     (evaluation, "evaluate"), (evaluation, "probabilities"),
 ]  # fmt: skip
 IN_A_RUN = [(Loop, "_step"), (optim.SGD, "load_state_dict")]
-NO_DEVICE = ("playing",)  # a lock
+NO_DEVICE = ("_one_at_a_time",)  # a lock
 WAITING = (".wait(", "._keep(", ".synchronize(", "_in_flight.append(", "out.entry.source = here")
 
 

@@ -11,12 +11,13 @@ import itertools
 import weakref
 from operator import attrgetter
 
+from tinynet import forks
 from tinynet.context import context
 from tinynet.errors import DeviceError, locate
-from tinynet.kernels.cpu.parallel import playing
 
 _BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
 _numbers = itertools.count()
+_one_at_a_time = forks.lock(0)  # gradients on their way lie in the entries, and two losses may share some
 _recording = contextvars.ContextVar("tinynet recording", default=True)
 
 
@@ -74,7 +75,7 @@ def backward(entry, gradient, keep=False):
     ones are added to that sum in place. Saved arrays are freed entry by entry, unless `keep`.
     Raises RuntimeError if part of the tape was freed by an earlier call.
     """
-    with playing:
+    with _one_at_a_time:
         order = entries(entry)
         for e in order:
             if e.backward is _freed:

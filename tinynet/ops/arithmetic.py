@@ -10,6 +10,7 @@ import numpy as np
 
 from tinynet.ops.inputs import expect, kept, operands
 from tinynet.tape import check_alike, record
+from tinynet.value import Value
 
 
 def add(a, b):
@@ -190,7 +191,8 @@ def linear(x, weight, bias=None):
 
 def combined(op, function, a, b):
     """(a, b, function(a, b)): both as Tensors, and the array that they give."""
-    a, b = operands(op, a, b)
+    if not (isinstance(a, Value) and isinstance(b, Value)):
+        a, b = operands(op, a, b)
     return a, b, broadcast(op, function, a, b)
 
 

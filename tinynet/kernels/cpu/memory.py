@@ -5,12 +5,13 @@ A training step at batch 128 asks for 2 GB of results; getting them fresh took a
 """
 
 import math
-import os
 import threading
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike
+
+from tinynet import forks
 
 WORTH = 1 << 20  # bytes of a result from which on its memory is kept for the next one of the same size
 
@@ -64,7 +65,7 @@ class _Store:
 
     def __init__(self):
         self.idle, self.used_bytes, self.most_used = {}, 0, 0  # size -> memory of that size, least recently used first
-        self.lock = threading.RLock()  # the garbage collector may give memory back while this thread takes some
+        self.lock = forks.lock(2)  # the garbage collector may give memory back while this thread takes some
 
     @property
     def idle_bytes(self):
@@ -106,5 +107,3 @@ class _Store:
 
 
 _store = _Store()
-if hasattr(os, "register_at_fork"):  # a child in which nobody is left to release the lock would wait for ever
-    os.register_at_fork(before=_store.lock.acquire, after_in_parent=_store.lock.release, after_in_child=_store.lock.release)

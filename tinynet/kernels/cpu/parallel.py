@@ -17,6 +17,8 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from tinynet import forks
+
 # Numbers that a kernel without matrix products works on at a time. Few enough for the cache, and so many that threads
 # seldom meet at the interpreter's lock: with 16,000, two threads updated the weights more slowly than one.
 CHUNK = 1 << 19
@@ -25,10 +27,7 @@ HANDOVER = 100_000  # nanoseconds of work that are worth giving to another threa
 _chosen = None
 # Held by whoever computes in pieces. BLAS has one limit for the whole process: of two callers, the first to end would take
 # it back for the other one, too. And whoever has all threads needs nobody beside it.
-_busy = threading.RLock()
-# Held by whoever plays a tape backward, so that one does at a time: two losses may share entries and leaves of
-# their tapes, and gradients on their way lie in those.
-playing = threading.RLock()
+_busy = forks.lock(1)
 _helpers, _handed_over = [], SimpleQueue()  # threads, and the pieces that wait for one
 
 
@@ -172,22 +171,11 @@ def chunks(start: int, stop: int, x) -> Iterator[slice]:
     return (slice(n, min(n + step, stop)) for n in range(start, stop, step))
 
 
-def _before_fork():
-    playing.acquire()  # in this order, as a backward takes them; so nothing is half done in the child
-    _busy.acquire()
-
-
-def _release():
-    _busy.release()
-    playing.release()
-
-
 def _after_fork():
     global _handed_over
-    _release()
     _handed_over = SimpleQueue()
     _helpers.clear()  # a child process has none of its parent's threads
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_release, after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_after_fork)
