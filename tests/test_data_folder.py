@@ -116,7 +116,8 @@ def test_files_of_other_kinds_are_not_left_out_silently(tmp_path):
     for name in ("4.heic", "5.txt", ".DS_Store"):
         (tmp_path / "val" / "a" / name).write_bytes(b"")
     train, val = folder(tmp_path, size=8)
-    assert train.source.endswith("shorter side resized to 8; 4 other files (.heic, .txt) left out")
+    wanted = "resized to 8; training in train/, validation in val/; 4 other files (.heic, .txt) left out"
+    assert train.source.endswith(wanted)
     assert "left out" not in val.source
     (tmp_path / "train" / "c").mkdir()
     for i, name in enumerate(["a.x", "a.x", "a.y", "b.y", "a.z", "readme"]):
@@ -268,7 +269,7 @@ def test_decompression_bombs_are_broken_and_half_bombs_are_not(tmp_path, monkeyp
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)
     assert train.image(0) is not None
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
-    assert train.image(1) is None and train.broken == [train.name(1)]
+    assert train.image(1) is None and train.broken == [f"{train.name(1)} (it has 900 pixels, and at most 600 are allowed)"]
 
 
 def test_only_mostly_broken_folders_are_fatal(tmp_path):

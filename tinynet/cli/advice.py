@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from tinynet.data import TooManyPixels
 from tinynet.errors import DivergenceError, FolderError, OutOfMemoryError, UnusableDeviceError
 
 
@@ -16,6 +17,8 @@ def advised(error: Exception) -> str:
             return f"{error}: {_less_memory(error)}"
         case UnusableDeviceError():
             return f"{error}, or run with --device cpu"
+        case TooManyPixels():
+            return f"{error}, or raise --max-pixels"
         case DivergenceError():
             return f"{error}; start again with --lr {error.lr / 10:g}"
         case FolderError():  # whose last word is "folder"

@@ -70,6 +70,8 @@ TRAINING = (
            metavar="PIXELS", default=64, folder=None, said="64, with --data what the images have, up to 224", paper="224",
            saved=True),
     Option("--recipe", "how to start and how to learn", default="modern", saved=True),
+    Option("--max-pixels", "pixels above which an image is refused, since it may be made to fill the memory; a JPEG "
+           "is measured as small as its decoder can make it", positive(int), metavar="N", said="Pillow's, 178,956,970"),
     Option("--device", "cpu, cuda:0, or one for each tower: cuda:0,cuda:1 (cuda:0,cuda:0 is two streams of one GPU), "
            "cpu:0,cpu:1, or sim:0,sim:1, simulated GPUs that check who waits for whom", metavar="DEVICES", default="cpu",
            paper="two GPUs"),
@@ -151,5 +153,8 @@ def predict_parser(program) -> Parser:
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files")
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="checkpoint.safetensors of a run, or its folder")
-    parser.add_argument("--device", default="cpu", metavar="DEVICES", help="where to compute (default cpu)")
+    for option in (o for o in TRAINING if o.flag in ("--device", "--max-pixels")):
+        parser.add_argument(
+            option.flag, type=option.kind, metavar=option.metavar, default=option.default, help=option.text()
+        )
     return parser

@@ -6,6 +6,7 @@ from argparse import Namespace
 import numpy as np
 
 from tinynet import data
+from tinynet.cli.advice import advised
 from tinynet.devices import devices
 from tinynet.errors import DataError
 from tinynet.training import checkpoint
@@ -17,6 +18,8 @@ SHOWN = 5
 
 def predict(args: Namespace, program) -> int:
     """Print the five most probable classes of each of `args.images`; returns the exit code, 2 if a picture was broken."""
+    if args.max_pixels is not None:
+        data.allow_pixels(args.max_pixels)
     arrays, state = checkpoint.load(args.checkpoint)
     places = devices(args.device)
     with explained(places, "predicting"):
@@ -29,7 +32,7 @@ def predict(args: Namespace, program) -> int:
             try:
                 image = data.image_for_network(name, mean.shape[1])
             except (DataError, OSError) as error:
-                print(f"{program.name}.py: {error}", file=sys.stderr)
+                print(f"{program.name}.py: {advised(error)}", file=sys.stderr)
                 failed = True
                 continue
             (p,) = probabilities(model, [image], mean, recipe.input_scale, places[0])

@@ -35,6 +35,8 @@ def train(args: Namespace, program) -> int:
         if given.get(name) == "":
             raise UsageError(f"--{name} is empty; give a folder, or leave it out")
     places = _places(given)
+    if "max_pixels" in given:
+        data.allow_pixels(given["max_pixels"])
     if "timeline" in given:
         _check_timeline(Path(given["timeline"]))
     with Interrupt() as interrupt:

@@ -2,8 +2,9 @@
 
 from tinynet.data.augment import centre_crop, colour_shift, mean_image, pca, random_crops, subtract_mean, ten_crops
 from tinynet.data.dataset import Dataset, check_broken, fingerprint, look_at
-from tinynet.data.decode import EXTENSIONS, image_for_network
-from tinynet.data.folder import ImageFolder, folder
+from tinynet.data.decode import EXTENSIONS, TooManyPixels, allow_pixels, image_for_network
+from tinynet.data.folder import folder
+from tinynet.data.images import ImageFolder
 from tinynet.data.loader import Batches
 from tinynet.data.sizes import fitting_crop
 from tinynet.data.synthetic import CLASSES, Synthetic, synthetic
@@ -15,6 +16,8 @@ __all__ = [
     "Dataset",
     "ImageFolder",
     "Synthetic",
+    "TooManyPixels",
+    "allow_pixels",
     "centre_crop",
     "check_broken",
     "colour_shift",

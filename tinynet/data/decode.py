@@ -1,16 +1,20 @@
 """From an image file of any kind to uint8 (3, size, size): the one way every picture takes to the network."""
 
 import os
+import re
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from tinynet.errors import DataError
 
 EXTENSIONS = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
+_STEPS = {"L;2": 85, "L;4": 17}  # from one grey to the next
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -29,16 +33,59 @@ def decode(source: str | os.PathLike | Image.Image, size: int) -> np.ndarray:
     The same as resizing the shorter side to ``size`` and cutting out the central ``size`` x ``size`` (paper, section
     2), but cutting comes first, so a 50,000 x 10 panorama needs no more memory than its file. Turned upright by its
     EXIF orientation, composited on white where transparent, first frame where animated, 16-bit and float greys scaled
-    to 0..255. Raises whatever Pillow raises for a broken file; its warnings are muted.
+    to 0..255. Raises TooManyPixels above the limit of :func:`allow_pixels`, and whatever Pillow raises for a broken file;
+    its warnings are muted.
     """
     _mute_pillow()
     if isinstance(source, Image.Image):
         return _square(source, size)
-    with Image.open(source) as image:
+    # Not by its name: Pillow maps some files that it opens by name into memory, and turns mapped TIFFs wrongly.
+    with open(source, "rb") as file, _opened(file) as image:
         # A JPEG decoder can hand over 1/2, 1/4 or 1/8 of the size for a fraction of the time; twice the side we need
         # leaves the last step to the better filter.
         image.draft(None, (2 * size, 2 * size))
+        _check_pixels(image.size)
         return _square(image, size)
+
+
+def shorter_side(path: str | os.PathLike) -> int:
+    """Pixels of the shorter side of an image file, whose pixels are not decoded; raises as :func:`decode` does."""
+    _mute_pillow()
+    with open(path, "rb") as file, _opened(file) as image:
+        return min(image.size)
+
+
+class TooManyPixels(DataError):
+    """An image with more pixels than are allowed."""
+
+
+def allow_pixels(most: int) -> None:
+    """Decode images of up to ``most`` pixels from now on; above it Pillow suspects an attack, and so do we.
+
+    It is Pillow's own limit, twice ``PIL.Image.MAX_IMAGE_PIXELS``; a JPEG is measured as small as its decoder can make it.
+    """
+    Image.MAX_IMAGE_PIXELS = -(-most // 2)
+
+
+def _opened(file: BinaryIO) -> Image.Image:
+    start = file.read(3)
+    file.seek(0)
+    if start == b"\xff\xd8\xff":  # past Pillow's limit, which does not know yet how much of a JPEG will be decoded
+        return JpegImageFile(file)
+    try:
+        return Image.open(file)
+    except Image.DecompressionBombError as error:
+        size = re.search(r"\((\d+) pixels\)", str(error))
+        raise _too_many(f"{int(size[1]):,}" if size else "too many") from error
+
+
+def _check_pixels(size: tuple[int, int]) -> None:
+    if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
+        raise _too_many(f"{size[0]:,} x {size[1]:,}")
+
+
+def _too_many(pixels: str) -> TooManyPixels:
+    return TooManyPixels(f"it has {pixels} pixels, and at most {2 * Image.MAX_IMAGE_PIXELS:,} are allowed")
 
 
 def image_for_network(source: str | os.PathLike | Image.Image, size: int) -> np.ndarray:
@@ -52,17 +99,21 @@ def image_for_network(source: str | os.PathLike | Image.Image, size: int) -> np.
             raise DataError(f"{source} is a folder, an image file was expected: give the path of one of its images")
         if not source.exists():
             raise DataError(f"{source} does not exist: give the path of an image file")
+    name = source if isinstance(source, Path) else "the given image"
     try:
         return decode(source, size)
+    except TooManyPixels as error:
+        raise TooManyPixels(f"{name} is too large: {error}; give a smaller version of it") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-        name = source if isinstance(source, Path) else "the given image"
         reason = str(error).replace("\n", " ") or type(error).__name__
         raise DataError(f"{name} cannot be decoded as an image ({reason}): give an undamaged image file") from error
 
 
 def _square(image: Image.Image, size: int) -> np.ndarray:
-    orientation = _orientation(image)
-    image = _eight_bits(image)
+    raw = image.tile[0][3] if getattr(image, "tile", None) else None  # how the file has its pixels; gone after `load`
+    image.load()
+    orientation = _orientation(image)  # only now: Pillow turns TIFFs itself while it loads them, and says so in the tag
+    image = _eight_bits(image, raw if isinstance(raw, str) else image.mode)
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -73,20 +124,38 @@ def _square(image: Image.Image, size: int) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The image in mode L or RGB."""
-    mode = image.mode
+def _eight_bits(image: Image.Image, raw: str) -> Image.Image:
+    """The image in mode L or RGB. raw: Pillow's name for the pixels in the file."""
+    mode, clear = image.mode, image.info.get("transparency")
     if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
         # Pillow's own convert("L") clips at 255: nearly all of a 16-bit picture would come out white.
-        return Image.fromarray((np.asarray(image).astype(np.float32) / 257 + 0.5).astype(np.uint8))
+        deep = np.asarray(image)
+        grey = (deep.astype(np.float32) / 257 + 0.5).astype(np.uint8)
+        return Image.fromarray(grey if clear is None else np.where(deep == clear, np.uint8(255), grey))
     if mode in ("I", "F"):
         return Image.fromarray(_stretch(np.asarray(image, np.float64)))
+    if mode == "LAB":
+        return _from_lab(image)
     if image.has_transparency_data:
+        if clear is not None and raw in _STEPS:  # a grey of the file, whose pixels Pillow has spread over 0..255
+            image.info["transparency"] = clear * _STEPS[raw]
+        elif clear is not None and raw == "RGB;16B":  # of whose pixels Pillow hands over the upper bytes
+            image.info["transparency"] = tuple(c >> 8 for c in clear)
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     if mode in ("L", "RGB"):
         return image
     return image.convert("L" if mode == "1" else "RGB")
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms  # late: a Pillow without it can still do all else
+
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    turned = ImageCms.applyTransform(image, ImageCms.buildTransform(*profiles, "LAB", "RGB"))
+    if turned is None:
+        raise ValueError("Lab colours cannot be converted")
+    return turned
 
 
 def _stretch(grey: np.ndarray) -> np.ndarray:

@@ -1,27 +1,29 @@
-"""Images of one's own: a folder with a sub-folder per class, in any of the layouts that people have."""
+"""The layouts that folders of images have: which files are there, of which class, to train on or to validate with."""
 
 import os
+import unicodedata
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
-from tinynet.data.decode import EXTENSIONS, decode
+from tinynet.data import splits
+from tinynet.data.decode import EXTENSIONS
+from tinynet.data.images import Cache, ImageFolder
 from tinynet.errors import DataError
 
-_VALIDATION = ("val", "validation", "valid", "test")
+_NOT_PICTURES = ("__macosx", "$recycle.bin", "system volume information", "lost+found", "__pycache__")
 _ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".rar", ".7z")
 
 
 def folder(
     path: str | os.PathLike, size: int = 256, seed: int = 0, val_fraction: float = 0.1, cache_bytes: int = 1 << 30
-) -> tuple["ImageFolder", "ImageFolder"]:
+) -> tuple[ImageFolder, ImageFolder]:
     """The training and validation images of a folder, their shorter sides resized to ``size`` (paper section 2: 256).
 
-    Layouts: DIR/<class>/...; DIR/train/<class>/... with DIR/val/<class>/... (or validation, valid, test); Tiny
-    ImageNet's own (wnids.txt, train/<wnid>/images, val/val_annotations.txt). Without validation images, a
+    Layouts: DIR/<class>/...; DIR/train/<class>/... with DIR/val/<class>/..., in any of the spellings that
+    :func:`~tinynet.data.splits.find` knows; Tiny ImageNet's own (wnids.txt, train/<wnid>/images, val/val_annotations.txt).
+    Without validation images, a
     ``val_fraction`` of each class is held out, drawn with ``seed``: at least one image of every class that has two.
     Names come from words.txt where there is one. Decoded images are kept, up to ``cache_bytes`` for both sets together.
     ``source`` of the training images says which files of other kinds the class folders have.
@@ -34,10 +36,11 @@ def folder(
         raise DataError(f"val_fraction is {val_fraction}, a number between 0 and 1 was expected: give 0.1, say")
     _check_folder(root)
     others: set[str] = set()
-    train, val = _layout(root, others)
+    train, val, parts = _layout(root, others)
     keys = sorted(train)
     if len(keys) < 2:
         raise DataError(_one_class(root, keys[0], train[keys[0]], others))
+    val = _same_names(val, keys)
     if extra := sorted(set(val) - set(keys)):
         raise DataError(
             f"{root} has validation images of {_some(extra)}, but no training images of that name: "
@@ -45,105 +48,69 @@ def folder(
         )
     if not val:
         train, val = _hold_out(root, train, val_fraction, seed)
-    classes, cache = _readable(root, keys), _Cache(cache_bytes)
+    classes, cache = _readable(root, keys), Cache(cache_bytes)
     sets = []
     for files in (train, val):
         paths = [file for key in keys for file in files.get(key, ())]
         labels = np.repeat(np.arange(len(keys)), [len(files.get(key, ())) for key in keys])
         sets.append(ImageFolder(root, classes, paths, labels, size, cache))
+    sets[0].source += parts
     if others:
         sets[0].source += f"; {_kinds(others)} left out"
     return sets[0], sets[1]
 
 
-@dataclass
-class _Cache:
-    """Decoded images by path, up to a number of bytes.
+def _layout(root: Path, others: set[str]) -> tuple[dict[str, list[str]], dict[str, list[str]], str]:
+    """The image files of each class, for training and validation, and what was taken for what.
 
-    Full is full: nothing is thrown out, because an epoch asks for every image once, and then the oldest entry is the
-    one that is asked for next.
+    Those for validation are none where they must be held out. Files beside them that are no images are added to
+    ``others``, but for those that Tiny ImageNet has.
     """
-
-    room: int
-    images: dict[str, np.ndarray] = field(default_factory=dict)
-    lock: Lock = field(default_factory=Lock)
-
-    def put(self, key: str, image: np.ndarray) -> None:
-        with self.lock:
-            if key not in self.images and image.nbytes <= self.room:
-                self.room -= image.nbytes
-                self.images[key] = image
-
-
-class ImageFolder:
-    """Image files with labels, decoded when asked for; a :class:`~tinynet.data.dataset.Dataset`, safe for threads."""
-
-    def __init__(self, root: Path, classes: list[str], paths: list[str], labels: np.ndarray, size: int, cache: _Cache):
-        self.classes, self.labels, self.size = classes, labels.astype(np.int64), size
-        self.source = f"{root}: {len(classes)} classes, {len(paths):,} images, shorter side resized to {size}"
-        self.broken: list[str] = []
-        self.tried = 0
-        self._paths, self._cache = paths, cache
-        self._looked_at, self._broken, self._lock = np.zeros(len(paths), bool), set(), Lock()
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def name(self, i: int) -> str:
-        """The path of image ``i``."""
-        return self._paths[i]
-
-    def image(self, i: int) -> np.ndarray | None:
-        """Image ``i``: uint8 (3, size, size), RGB, read-only; None, and its name in ``broken``, when it is broken."""
-        path = self._paths[i]
-        if (image := self._cache.images.get(path)) is None and path not in self._broken:
-            try:
-                image = decode(path, self.size)
-            except Exception:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-                image = None
-            else:
-                image.flags.writeable = False
-                self._cache.put(path, image)
-        with self._lock:
-            if not self._looked_at[i]:
-                self._looked_at[i] = True
-                self.tried += 1
-                if image is None:
-                    self._broken.add(path)
-                    self.broken.append(path)
-        return image
-
-
-def _layout(root: Path, others: set[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """The image files of each class, for training and validation; the latter is empty where they must be held out.
-
-    Files beside them that are no images are added to ``others``, but for those that Tiny ImageNet has.
-    """
-    train, annotations = root / "train", root / "val" / "val_annotations.txt"
-    if annotations.is_file() and train.is_dir():
-        wnids = root / "wnids.txt"
-        keys = wnids.read_text("utf-8").split() if wnids.is_file() else _folders(train)
-        files = {key: found for key in keys if (train / key).is_dir() and (found := _images(train / key))}
-        if not files:
-            raise DataError(_no_images(train))
-        return files, _annotated(annotations)
-    if train.is_dir():
-        for name in _VALIDATION:
-            if not (root / name).is_dir():
-                continue
-            if val := _classes(root / name, others):
-                if not (files := _classes(train, others)):
-                    raise DataError(_no_classes(train))
-                return files, val
-            # A test folder without classes is what competitions hand out; a validation folder like that is a mistake.
-            if name != "test" and _images(root / name):
-                raise DataError(_no_classes(root / name))
-    files = _classes(root, others)
-    if "train" in files and set(files) <= {"train", *_VALIDATION}:
-        root, files = train, _classes(train, others)
+    annotations = root / "val" / "val_annotations.txt"
+    if annotations.is_file() and (root / "train").is_dir():
+        return *_tiny_imagenet(root, annotations), ""
+    parts = splits.find(root, _folders(root))
+    if parts is None:
+        files = _classes(root, others)
+        _refuse_parts(root, files)
+    elif not (files := _classes(parts.train, others)):
+        raise DataError(_no_classes(parts.train))
     if not files:
         raise DataError(_no_classes(root))
-    return files, {}
+    for candidate in parts.validation if parts else ():
+        if val := _classes(candidate, others):
+            return files, val, f"; training in {parts.train.name}/, validation in {candidate.name}/"
+        # A test folder without classes is what competitions hand out; a validation folder like that is a mistake.
+        if not splits.is_test(candidate.name) and _images(candidate):
+            raise DataError(_no_classes(candidate))
+    return files, {}, f"; training in {parts.train.name}/" if parts else ""
+
+
+def _refuse_parts(root: Path, files: dict[str, list[str]]) -> None:
+    """Raises DataError if what look like classes are parts of a data set, each with all of its classes."""
+    inside = [tuple(sorted(_classes(root / name, set()))) for name in files]
+    if len(files) > 1 and len(inside[0]) > 1 and len(set(inside)) == 1:
+        names = list(files)
+        raise DataError(
+            f"{root} has the folders {_some(names)}, each with the sub-folders {_some(list(inside[0]))}: if those are the "
+            f"classes, call the folder to train on {root.name}/train and the other one {root.name}/val, or give only one "
+            f"of them, {root / names[0]}; if {_some(names)} are the classes, put their images side by side"
+        )
+
+
+def _same_names(val: dict[str, list[str]], keys: list[str]) -> dict[str, list[str]]:
+    """The validation images under the names of the training classes, where these are only encoded otherwise."""
+    plain = {unicodedata.normalize("NFC", key): key for key in keys}
+    return {name if name in keys else plain.get(unicodedata.normalize("NFC", name), name): val[name] for name in val}
+
+
+def _tiny_imagenet(root: Path, annotations: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    train, wnids = root / "train", root / "wnids.txt"
+    keys = wnids.read_text("utf-8").split() if wnids.is_file() else _folders(train)
+    files = {key: found for key in keys if (train / key).is_dir() and (found := _images(train / key))}
+    if not files:
+        raise DataError(_no_images(train))
+    return files, _annotated(annotations)
 
 
 def _annotated(annotations: Path) -> dict[str, list[str]]:
@@ -195,7 +162,7 @@ def _classes(root: Path, others: set[str]) -> dict[str, list[str]]:
 
 
 def _folders(root: Path) -> list[str]:
-    return sorted(path.name for path in _entries(root) if path.is_dir() and not path.name.startswith("."))
+    return sorted(path.name for path in _entries(root) if path.is_dir() and not _hidden(path.name))
 
 
 def _images(root: Path, others: set[str] | None = None) -> list[str]:
@@ -207,13 +174,18 @@ def _images(root: Path, others: set[str] | None = None) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not _hidden(name)]
         for name in names:
             if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
                 found.append(os.path.join(here, name))
             elif not name.startswith("."):
                 others.add(os.path.join(here, name))
     return sorted(found)
+
+
+def _hidden(name: str) -> bool:
+    """Whether a folder is nobody's pictures: hidden, or made by a system or a program for itself."""
+    return name.startswith((".", "@")) or name.lower() in _NOT_PICTURES
 
 
 def _entries(root: Path) -> list[Path]:
