@@ -13,6 +13,12 @@ from tinynet.exercises.workspace import Workspace
 from tinynet.kernels.cpu import parallel
 
 
+@pytest.fixture(params=[range(3), pytest.param(range(3, 20), marks=pytest.mark.slow)], ids=["3 seeds", "17 more seeds"])
+def seeds(request):
+    """The seeds that a proof is repeated with: a few by default, twenty with the slow tests."""
+    return request.param
+
+
 @pytest.fixture
 def use_threads(monkeypatch):
     """A function that makes the kernels use a given number of threads, however many the machine has."""

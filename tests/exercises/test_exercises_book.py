@@ -14,7 +14,8 @@ TITLES = [proof.__name__ for proof in proofs.PROOFS]
 
 @pytest.mark.parametrize("name", exercises())
 @pytest.mark.parametrize("proof", proofs.PROOFS, ids=TITLES)
-def test_exercise(name, proof):
+def test_exercise(name, proof, seeds, monkeypatch):
+    monkeypatch.setattr(proofs, "SEEDS", seeds)
     proof(exercises()[name])
 
 

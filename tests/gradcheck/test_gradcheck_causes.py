@@ -8,8 +8,6 @@ from backwards import BACKWARDS, WRONG
 
 import tinynet as tn
 
-SEEDS = range(3)
-
 
 def of_python(seed, shape):
     random.seed(seed)
@@ -63,17 +61,17 @@ def test_the_other_checks_draw_numbers_of_their_own_too():
 
 
 @pytest.mark.parametrize("name", BACKWARDS)
-def test_a_right_backward_passes(name):
+def test_a_right_backward_passes(name, seeds):
     written = BACKWARDS[name]
-    for seed in SEEDS:
+    for seed in seeds:
         tn.assert_gradients(written.f, written.args(seed), written.vjp, seed=seed)
 
 
 @pytest.mark.parametrize("name, how", WRONG, ids=[f"{name}: {how}" for name, how in WRONG])
-def test_a_wrong_backward_fails_and_its_cause_is_told_if_it_is_one_that_numbers_show(name, how):
+def test_a_wrong_backward_fails_and_its_cause_is_told_if_it_is_one_that_numbers_show(name, how, seeds):
     written = BACKWARDS[name]
     vjp, cause = written.wrong[how]
-    for seed in SEEDS:
+    for seed in seeds:
         report = tn.gradcheck(written.f, written.args(seed), vjp, seed=seed)
         assert report.status == "fail"
         bad = [r for r in report if r.status == "fail"]

@@ -10,23 +10,22 @@ from mistakes import RULES
 import tinynet as tn
 from tinynet.gradcheck.cases import CASES
 
-SEEDS = range(20)
 ALL = [(op, sentence) for op, rule in RULES.items() for sentence, _ in rule.mistakes]
 
 
 @pytest.mark.parametrize("op", RULES)
-def test_no_false_alarm_for_a_right_rule(op):
+def test_no_false_alarm_for_a_right_rule(op, seeds):
     rule = RULES[op]
-    for seed in SEEDS:
+    for seed in seeds:
         report = tn.gradcheck(rule.f, rule.args(seed), rule.vjp, seed=seed, mistakes=rule.mistakes)
         assert report.status == "pass" and not any(r.hints for r in report), report
 
 
 @pytest.mark.parametrize("op, sentence", ALL, ids=[f"{op}: {sentence}" for op, sentence in ALL])
-def test_a_known_mistake_is_rejected_and_named(op, sentence):
+def test_a_known_mistake_is_rejected_and_named(op, sentence, seeds):
     rule = RULES[op]
     wrong = dict(rule.mistakes)[sentence]
-    for seed in SEEDS:
+    for seed in seeds:
         report = tn.gradcheck(rule.f, rule.args(seed), wrong, seed=seed, mistakes=rule.mistakes)
         assert report.status == "fail", report
         for result in report:
@@ -34,8 +33,8 @@ def test_a_known_mistake_is_rejected_and_named(op, sentence):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_no_false_alarm_for_tinynets_own_operations(case):
-    for seed in SEEDS:
+def test_no_false_alarm_for_tinynets_own_operations(case, seeds):
+    for seed in seeds:
         tn.assert_gradients(case.f, case.args(seed), seed=seed)
 
 
@@ -54,10 +53,10 @@ GENERIC = {
 
 @pytest.mark.parametrize("name", GENERIC)
 @pytest.mark.parametrize("op", RULES)
-def test_a_mistake_that_nobody_listed_is_recognised(op, name):
+def test_a_mistake_that_nobody_listed_is_recognised(op, name, seeds):
     rule = RULES[op]
     spoil, sentence = GENERIC[name]
-    for seed in SEEDS:
+    for seed in seeds:
         wrong = spoil(rule.vjp)
         report = tn.gradcheck(rule.f, rule.args(seed), wrong, seed=seed)
         # A sum of softmaxes has no slope, so that leaving out dy leaves nothing.

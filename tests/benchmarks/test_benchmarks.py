@@ -54,6 +54,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(tm
     assert stop.value.code == 2 and "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_section_prints_and_writes_stable_keys(tmp_path, capsys):
     path = tmp_path / "result.json"
     assert command.main(["--engines", "tinynet", "--json", str(path)], TINY) == 0
@@ -74,6 +75,7 @@ def test_every_section_prints_and_writes_stable_keys(tmp_path, capsys):
     assert 0 < peak["tinynet_mb"] < peak["tinynet_absolute_mb"]
 
 
+@pytest.mark.slow
 def test_networks_in_pytorch_have_the_same_losses(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # other tests share this process

@@ -14,6 +14,7 @@ def rehearse(path, *arguments):
     return code, json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_a_rehearsal_runs_every_section(tmp_path, capsys):
     sections = [name for name in gpu.SECTIONS if name != "timeline"]
     data = pictures(tmp_path / "data", each=8)
@@ -39,12 +40,14 @@ def test_a_rehearsal_runs_every_section(tmp_path, capsys):
     assert found["learn"][0]["epoch"] == 0 and (tmp_path / "learn-curves.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_rehearsal_draws_the_timeline(tmp_path):
     code, document = rehearse(tmp_path / "result.json", "timeline")
     assert code == 0, document["sections"]["timeline"]["traceback"]
     assert (tmp_path / "timeline.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_section_that_fails_takes_no_other_with_it(tmp_path, monkeypatch, capsys):
     def broken(lab):
         """Never right."""

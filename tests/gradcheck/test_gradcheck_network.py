@@ -43,14 +43,14 @@ def loss_of(model, factor=1.0, after=3):
 # directional_check -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_right_network_passes_with_taylor_exponents_of_2(seed):
-    model = network(seed)
-    report = tn.directional_check(loss_of(model), model, seed=seed)
-    assert report.status == "pass" and len(report) == 1 + 6, report
-    assert len(report.slopes) == 3 and all(1.9 < s < 2.1 for s in report.slopes), report.slopes
-    t, remainder = report.taylor[0]
-    assert t.shape == remainder.shape and (np.diff(t) < 0).all() and (remainder >= 0).all()
+def test_a_right_network_passes_with_taylor_exponents_of_2(seeds):
+    for seed in seeds:
+        model = network(seed)
+        report = tn.directional_check(loss_of(model), model, seed=seed)
+        assert report.status == "pass" and len(report) == 1 + 6, report
+        assert len(report.slopes) == 3 and all(1.9 < s < 2.1 for s in report.slopes), report.slopes
+        t, remainder = report.taylor[0]
+        assert t.shape == remainder.shape and (np.diff(t) < 0).all() and (remainder >= 0).all()
 
 
 @pytest.mark.parametrize("factor", [1.03, 1.0001, -1, 0, 2])
