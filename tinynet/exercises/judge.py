@@ -3,7 +3,9 @@
 In this process and without a time limit; `runner.py` does it in a process of its own.
 """
 
+import functools
 import inspect
+import sys
 import traceback
 import warnings
 from collections import Counter
@@ -50,23 +52,19 @@ def judge(exercise, functions, seed=0, *, until_failure=False, filename=None, fo
 
     found: a function that is told each as it comes, and again when it is explained; filename: the learner's, to quote from.
     """
-    findings, known = [], []
+    findings, traces = [], []
     for i, check in enumerate(exercise.checks):
-        start = seed, exercise.number, i
-        finding, trace = _judge(exercise, check, functions, start, filename)
+        finding, trace = _judge(exercise, check, functions, (seed, exercise.number, i), filename)
         findings.append(finding)
+        traces.append(trace)
         if found:
             found(finding)
-        if finding.state == "fail":
-            if until_failure:
-                break
-            known.append((finding, _recognise(exercise, check, start, trace)))
-    counts = Counter(sentence for _, sentences in known for sentence in sentences)
-    for finding, sentences in known:  # two mistakes may do the same in one check; the likelier explains more of them
-        if sentences:
-            finding.hint = max(sentences, key=counts.__getitem__)
-            if found:
-                found(finding)
+        if finding.state == "fail" and until_failure:
+            return findings
+    for i, sentence in _recognise(exercise, seed, findings, traces).items():
+        findings[i].hint = sentence
+        if found:
+            found(findings[i])
     return findings
 
 
@@ -105,7 +103,7 @@ def _judge(exercise, check, functions, seed, filename):
 
 def _run(exercise, check, functions, seed):
     """(what the check raised or None, the `Running` of the check)."""
-    running = checks.begin((exercise.name, check.title, seed))
+    running = checks.begin((check, seed))
     watched = {name: _watch(name, f, running, exercise.in_place) for name, f in functions.items()}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of overflows and the like we speak ourselves
@@ -125,20 +123,24 @@ def _watch(name, function, running, in_place):
 
     def watched(*args, **kwargs):
         running.calls += 1
-        before = None if in_place else [a.copy() if isinstance(a, np.ndarray) else None for a in args]
+        before = [] if in_place else [_copy(a) for a in args]
         try:
             result = function(*args, **kwargs)
         except NotImplementedError as error:
             raise NotAttempted from error
+        except Wrong:  # of a function that the check has handed over
+            raise
         except (Exception, SystemExit) as error:
-            running.seen.append((name, type(error).__name__))
+            # How Python words a RecursionError depends on where it struck.
+            running.seen.append((name, type(error).__name__, "" if isinstance(error, RecursionError) else str(error)))
             raise Raised(name, error) from error
         running.function, running.result = name, result
         if len(running.seen) < MOST:
             running.seen.append(_copy(result))
-        for i, old in enumerate(before or ()):
-            if old is not None and not np.array_equal(old, args[i], equal_nan=True):
+        for i, old in enumerate(before):
+            if not _same(old, args[i]):
                 which = _parameter(function, i)
+                running.seen.append(_copy(args[i]))
                 raise Wrong(f"{name} changed its argument {which} in place; the caller still needs it, so make a new array")
         return result
 
@@ -153,13 +155,29 @@ def _parameter(function, i):
 
 
 def _copy(thing):
+    """Of arrays and of what holds them; other things are kept as they are."""
     if isinstance(thing, np.ndarray):
         return thing.copy()
-    if isinstance(thing, (list, tuple)):
+    if isinstance(thing, list):
         return [_copy(item) for item in thing]
+    if isinstance(thing, tuple):
+        return tuple(map(_copy, thing))
     if isinstance(thing, dict):
         return {key: _copy(item) for key, item in thing.items()}
-    return thing if thing is None or isinstance(thing, (int, float, complex, str, np.generic)) else type(thing)
+    return set(thing) if isinstance(thing, set) else thing
+
+
+def _same(old, new):
+    """Whether an argument is still what its copy says, to the last digit."""
+    if isinstance(old, (np.ndarray, list, tuple, dict)) and not isinstance(new, type(old)):
+        return False
+    if isinstance(old, np.ndarray):
+        return old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind in "fc")
+    if isinstance(old, (list, tuple)):
+        return len(old) == len(new) and all(map(_same, old, new))
+    if isinstance(old, dict):
+        return old.keys() == new.keys() and all(_same(old[key], new[key]) for key in old)
+    return old is new or (isinstance(old, (int, float, complex, str, set)) and old == new)
 
 
 def _lines(error, running, filename):
@@ -171,7 +189,8 @@ def _lines(error, running, filename):
         if isinstance(error.error, SystemExit):
             lines = ["your function called sys.exit, which ends the program before it is judged; return the answer instead"]
         if isinstance(error.error, RecursionError):
-            lines = [f"{lines[0].split(' raised')[0]} called itself too often: RecursionError; it needs a case that stops"]
+            deep = f"{lines[0].split(' raised')[0]} called itself too often: RecursionError, {sys.getrecursionlimit()} deep"
+            lines = [f"{deep}; no case stops it, or there are too many steps to call itself for each"]
         return lines + [f"line {f.lineno}:  {f.line}" for f in frames[-1:]]
     if running.function and running.result is None:
         return [f"{running.function} returned None; {checks.NOTHING}"]
@@ -179,13 +198,46 @@ def _lines(error, running, filename):
     return [f"the check could not go on{last}: {type(error).__name__}: {error}; see in the docstring what to return"]
 
 
-def _recognise(exercise, check, seed, trace):
-    """The sentences of the mistakes that do in this check exactly what the learner's functions did."""
-    sentences = []
-    for mistake in exercise.mistakes:
-        error, theirs = _run(exercise, check, exercise.wrong(mistake), seed)
-        if error is not None and len(theirs.seen) == len(trace) and all(map(alike, trace, theirs.seen)):
-            sentences.append(mistake.sentence)
+def _recognise(exercise, seed, findings, traces):
+    """{number of a check that failed: the sentence of the mistake that the learner has proven to make}.
+
+    Of the checks of a function, each that fails must fail as a listed mistake does, to nine digits, and a mistake must pass
+    those that the learner passes. An error that is raised alike proves a mistake only beside equal numbers, or if that
+    mistake explains everything. If one check has no explanation, or two that are as good, nothing is known.
+    """
+    failed = [i for i, f in enumerate(findings) if f.state == "fail"]
+    about = [set(inspect.signature(check.run).parameters) - {"rng"} for check in exercise.checks]
+
+    @functools.cache
+    def does(mistake, i):
+        """What a mistake does in a check: it passes, or like the learner it gives or raises something, or differs."""
+        functions = exercise.wrong(exercise.mistakes[mistake])
+        error, theirs = _run(exercise, exercise.checks[i], functions, (seed, exercise.number, i))
+        if error is None:
+            return "passes"
+        if not alike(theirs.seen, traces[i]):
+            return "differs"
+        return "raises" if isinstance(error, Raised) else "gives"
+
+    def explanations(i):
+        """The mistakes that may be what fails in a check, if the other checks of its functions allow that."""
+        related = [j for j, names in enumerate(about) if names & about[i]]
+        wrong = [j for j in related if j in failed]
+        right = [j for j in related if findings[j].state == "pass"]
+        for mistake in range(len(exercise.mistakes)):
+            if does(mistake, i) in ("gives", "raises") and all(does(mistake, j) == "passes" for j in right):
+                here = [does(mistake, j) for j in wrong]
+                if "gives" in here or (right and set(here) == {"raises"}):
+                    yield mistake
+
+    fitting = {i: set(explanations(i)) for i in failed}
+    counts = Counter(mistake for mistakes in fitting.values() for mistake in mistakes)
+    sentences = {}
+    for i in failed:
+        best = max((counts[m] for m in fitting[i]), default=0)
+        likeliest = [m for m in fitting[i] if counts[m] == best]
+        if len(likeliest) == 1 and all(fitting[j] for j in failed if about[i] & about[j]):
+            sentences[i] = exercise.mistakes[likeliest[0]].sentence
     return sentences
 
 
