@@ -21,12 +21,13 @@ class Running:
     """The check that runs.
 
     seen: what the judged functions gave and what was compared, by which mistakes are recognised. function, result: the name
-    of the judged function that returned last, and what it gave. drew: whether the check drew from its generator.
+    of the judged function that returned last, and what it gave. raised: the words of the error that one raised. drew:
+    whether the check drew from its generator.
     """
 
     def __init__(self, key):
         self.key, self.seen, self.calls, self.gradients = key, [], 0, 0
-        self.function, self.result, self.drew = None, None, False
+        self.function, self.result, self.raised, self.drew = None, None, None, False
 
 
 running = Running(None)

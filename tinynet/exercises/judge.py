@@ -54,9 +54,9 @@ def judge(exercise, functions, seed=0, *, until_failure=False, filename=None, fo
     """
     findings, traces = [], []
     for i, check in enumerate(exercise.checks):
-        finding, trace = _judge(exercise, check, functions, (seed, exercise.number, i), filename)
+        finding, running = _judge(exercise, check, functions, (seed, exercise.number, i), filename)
         findings.append(finding)
-        traces.append(trace)
+        traces.append(running)
         if found:
             found(finding)
         if finding.state == "fail" and until_failure:
@@ -91,14 +91,14 @@ def state_of(findings):
 def _judge(exercise, check, functions, seed, filename):
     error, running = _run(exercise, check, functions, seed)
     if error is None:
-        return Finding(check.title, "pass"), running.seen
+        return Finding(check.title, "pass"), running
     if isinstance(error, NotAttempted):
-        return Finding(check.title, "unattempted"), running.seen
+        return Finding(check.title, "unattempted"), running
     finding = Finding(check.title, "fail", _lines(error, running, filename))
     if isinstance(error, Wrong):
         finding.state, finding.rel, finding.index = error.state, error.rel, error.index
         finding.hint = error.likely or ""
-    return finding, running.seen
+    return finding, running
 
 
 def _run(exercise, check, functions, seed):
@@ -131,8 +131,9 @@ def _watch(name, function, running, in_place):
         except Wrong:  # of a function that the check has handed over
             raise
         except (Exception, SystemExit) as error:
+            running.seen.append((name, type(error).__name__))
             # How Python words a RecursionError depends on where it struck.
-            running.seen.append((name, type(error).__name__, "" if isinstance(error, RecursionError) else str(error)))
+            running.raised = "" if isinstance(error, RecursionError) else str(error)
             raise Raised(name, error) from error
         running.function, running.result = name, result
         if len(running.seen) < MOST:
@@ -141,7 +142,7 @@ def _watch(name, function, running, in_place):
             if not _same(old, args[i]):
                 which = _parameter(function, i)
                 running.seen.append(_copy(args[i]))
-                raise Wrong(f"{name} changed its argument {which} in place; the caller still needs it, so make a new array")
+                raise Wrong(f"{name} changed its argument {which} in place; the caller still needs it, so work on a copy")
         return result
 
     return watched
@@ -202,22 +203,24 @@ def _recognise(exercise, seed, findings, traces):
     """{number of a check that failed: the sentence of the mistake that the learner has proven to make}.
 
     Of the checks of a function, each that fails must fail as a listed mistake does, to nine digits, and a mistake must pass
-    those that the learner passes. An error that is raised alike proves a mistake only beside equal numbers, or if that
-    mistake explains everything. If one check has no explanation, or two that are as good, nothing is known.
+    those that the learner passes. An error alone proves it only if the mistake raises the same ones, word for word, and
+    explains everything. If one check has no explanation, or two that are as good, nothing is known.
     """
     failed = [i for i, f in enumerate(findings) if f.state == "fail"]
     about = [set(inspect.signature(check.run).parameters) - {"rng"} for check in exercise.checks]
 
     @functools.cache
     def does(mistake, i):
-        """What a mistake does in a check: it passes, or like the learner it gives or raises something, or differs."""
+        """What a mistake does in a check: it passes, or differs, or like the learner it gives or raises something."""
         functions = exercise.wrong(exercise.mistakes[mistake])
         error, theirs = _run(exercise, exercise.checks[i], functions, (seed, exercise.number, i))
         if error is None:
             return "passes"
-        if not alike(theirs.seen, traces[i]):
+        if not alike(theirs.seen, traces[i].seen):
             return "differs"
-        return "raises" if isinstance(error, Raised) else "gives"
+        if isinstance(error, Raised):
+            return "raises" if theirs.raised == traces[i].raised else "raises otherwise"
+        return "gives"
 
     def explanations(i):
         """The mistakes that may be what fails in a check, if the other checks of its functions allow that."""
@@ -225,10 +228,12 @@ def _recognise(exercise, seed, findings, traces):
         wrong = [j for j in related if j in failed]
         right = [j for j in related if findings[j].state == "pass"]
         for mistake in range(len(exercise.mistakes)):
-            if does(mistake, i) in ("gives", "raises") and all(does(mistake, j) == "passes" for j in right):
-                here = [does(mistake, j) for j in wrong]
-                if "gives" in here or (right and set(here) == {"raises"}):
-                    yield mistake
+            if does(mistake, i) in ("passes", "differs") or any(does(mistake, j) != "passes" for j in right):
+                continue
+            if any(does(mistake, j) == "gives" for j in failed) or (
+                right and all(does(mistake, j) == "raises" for j in wrong)
+            ):
+                yield mistake
 
     fitting = {i: set(explanations(i)) for i in failed}
     counts = Counter(mistake for mistakes in fitting.values() for mistake in mistakes)
