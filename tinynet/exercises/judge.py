@@ -101,9 +101,27 @@ def _judge(exercise, check, functions, seed, filename):
     return finding, running
 
 
-def _run(exercise, check, functions, seed):
-    """(what the check raised or None, the `Running` of the check)."""
+class Unlike(Exception):
+    """A mistake does something else than the learner did."""
+
+
+class Like(list):
+    """What a mistake does, as long as the learner did the same."""
+
+    def __init__(self, learners):
+        super().__init__()
+        self.learners = learners
+
+    def append(self, thing):
+        if len(self) == len(self.learners) or not alike(self.learners[len(self)], thing):
+            raise Unlike
+        super().append(thing)
+
+
+def _run(exercise, check, functions, seed, seen=None):
+    """(what the check raised or None, the `Running` of the check). seen: the list in which it remembers what it sees."""
     running = checks.begin((check, seed))
+    running.seen = [] if seen is None else seen
     watched = {name: _watch(name, f, running, exercise.in_place) for name, f in functions.items()}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of overflows and the like we speak ourselves
@@ -213,10 +231,11 @@ def _recognise(exercise, seed, findings, traces):
     def does(mistake, i):
         """What a mistake does in a check: it passes, or differs, or like the learner it gives or raises something."""
         functions = exercise.wrong(exercise.mistakes[mistake])
-        error, theirs = _run(exercise, exercise.checks[i], functions, (seed, exercise.number, i))
+        seen = Like(traces[i].seen) if i in failed else None
+        error, theirs = _run(exercise, exercise.checks[i], functions, (seed, exercise.number, i), seen)
         if error is None:
             return "passes"
-        if not alike(theirs.seen, traces[i].seen):
+        if i not in failed or len(seen) < len(traces[i].seen):
             return "differs"
         if isinstance(error, Raised):
             return "raises" if theirs.raised == traces[i].raised else "raises otherwise"

@@ -57,19 +57,19 @@ def _(im2col, rng):
 
 @exercise.check("two channels, 3x2 windows, stride 2, padding 1")
 def _(im2col, rng):
-    x = rng.normal(size=(2, 5, 7))
-    expect(im2col(x, (3, 2), 2, 1), windows_of(x, (3, 2), 2, 1), "columns of x (2, 5, 7)")
+    x = rng.normal(size=(2, 5, 8))
+    expect(im2col(x, (3, 2), 2, 1), windows_of(x, (3, 2), 2, 1), "columns of x (2, 5, 8)")
 
 
 @exercise.check("windows that leave a rest, and padding 2")
 def _(im2col, rng):
-    x = rng.normal(size=(3, 6, 5))
-    expect(im2col(x, (2, 3), 3, 2), windows_of(x, (2, 3), 3, 2), "columns of x (3, 6, 5), kernel 2x3, stride 3")
+    x = rng.normal(size=(3, 6, 9))
+    expect(im2col(x, (2, 3), 3, 2), windows_of(x, (2, 3), 3, 2), "columns of x (3, 6, 9), kernel 2x3, stride 3")
 
 
-@exercise.check("convolution, stride 2, padding 1, 5x7 images")
+@exercise.check("convolution, stride 2, padding 1, 5x8 images")
 def _(conv_forward, rng):
-    x, weight, bias = rng.normal(size=(2, 2, 5, 7)), rng.normal(size=(4, 2, 3, 2)), rng.normal(size=4)
+    x, weight, bias = rng.normal(size=(3, 2, 5, 8)), rng.normal(size=(4, 2, 3, 2)), rng.normal(size=4)
     y = reference.conv2d(x, weight, bias, (2, 2), (1, 1), (1, 1), 1)
     expect(conv_forward(x, weight, bias, 2, 1), y, "y")
 
@@ -86,6 +86,30 @@ exercise.mistake(
     "the stride is forgotten: the windows move by one pixel",
     "x[:, u : u + oh * stride : stride, v : v + ow * stride : stride]",
     "x[:, u : u + oh, v : v + ow]",
+)
+exercise.mistake(
+    "the first window is not counted: it needs no step, so there is one more window than steps",
+    "(h - kh) // stride + 1, (w - kw) // stride + 1",
+    "(h - kh) // stride, (w - kw) // stride",
+)
+exercise.mistake(
+    "this is transposed: a window is a column, so the windows are side by side",
+    "return columns.reshape(c * kh * kw, oh * ow)",
+    "return columns.reshape(c * kh * kw, oh * ow).T",
+)
+exercise.mistake(
+    "the columns are integers, which cuts everything after the point off: make them of the dtype of x",
+    "(c, kh, kw, oh, ow), x.dtype)",
+    "(c, kh, kw, oh, ow), int)",
+)
+exercise.mistake(
+    "np.pad(x, padding) puts zeros around the channels as well; only rows and columns get them",
+    "((0, 0), (padding, padding), (padding, padding))",
+    "padding",
+)
+exercise.mistake("the padding is forgotten", "((0, 0), (padding, padding), (padding, padding))", "0")
+exercise.mistake(
+    "kernel is (KH, KW), rows first; here they are exchanged", "(kh, kw) = x.shape, kernel", "(kw, kh) = x.shape, kernel"
 )
 exercise.mistake(
     "a column holds a window's pixels in the order row, column, channel; the kernels' order is channel, row, column",
