@@ -8,7 +8,6 @@ import inspect
 import sys
 import traceback
 import warnings
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -220,11 +219,13 @@ def _lines(error, running, filename):
 def _recognise(exercise, seed, findings, traces):
     """{number of a check that failed: the sentence of the mistake that the learner has proven to make}.
 
-    Of the checks of a function, each that fails must fail as a listed mistake does, to nine digits, and a mistake must pass
-    those that the learner passes. An error alone proves it only if the mistake raises the same ones, word for word, and
-    explains everything. If one check has no explanation, or two that are as good, nothing is known.
+    A mistake must do there what the learner does, to nine digits, and pass the checks of the same functions that the learner
+    passes. It is proven by doing the same in all checks that fail, or in all of the same functions, or in most of them with
+    many different numbers, the best proof first. An error proves nothing but beside numbers, or if it explains everything
+    word for word. Two mistakes with equal proof prove nothing.
     """
     failed = [i for i, f in enumerate(findings) if f.state == "fail"]
+    passed = [i for i, f in enumerate(findings) if f.state == "pass"]
     about = [set(inspect.signature(check.run).parameters) - {"rng"} for check in exercise.checks]
 
     @functools.cache
@@ -241,28 +242,42 @@ def _recognise(exercise, seed, findings, traces):
             return "raises" if theirs.raised == traces[i].raised else "raises otherwise"
         return "gives"
 
-    def explanations(i):
-        """The mistakes that may be what fails in a check, if the other checks of its functions allow that."""
-        related = [j for j, names in enumerate(about) if names & about[i]]
-        wrong = [j for j in related if j in failed]
-        right = [j for j in related if findings[j].state == "pass"]
-        for mistake in range(len(exercise.mistakes)):
-            if does(mistake, i) in ("passes", "differs") or any(does(mistake, j) != "passes" for j in right):
-                continue
-            if any(does(mistake, j) == "gives" for j in failed) or (
-                right and all(does(mistake, j) == "raises" for j in wrong)
-            ):
-                yield mistake
+    def same(mistake, checks):
+        return all(does(mistake, j) in ("gives", "raises", "raises otherwise") for j in checks)
 
-    fitting = {i: set(explanations(i)) for i in failed}
-    counts = Counter(mistake for mistakes in fitting.values() for mistake in mistakes)
+    def passes(mistake, checks):
+        return all(does(mistake, j) == "passes" for j in checks)
+
+    def proof(mistake, i):
+        """How well a check that fails proves a mistake, from 0, not at all, to 3."""
+        wrong, right = ([j for j in those if about[i] & about[j]] for those in (failed, passed))
+        if not same(mistake, [i]) or not passes(mistake, right):
+            return 0
+        gives = {j for j in failed if does(mistake, j) == "gives"}
+        word_for_word = passed and all(does(mistake, j) == "raises" for j in failed)
+        if (gives or word_for_word) and same(mistake, failed) and passes(mistake, passed):
+            return 3
+        if gives & set(wrong) and same(mistake, wrong):
+            return 2
+        most = 2 * sum(same(mistake, [j]) for j in wrong) > len(wrong)
+        return int(most and any(_many_numbers(traces[j].seen) for j in gives & set(wrong)))
+
     sentences = {}
     for i in failed:
-        best = max((counts[m] for m in fitting[i]), default=0)
-        likeliest = [m for m in fitting[i] if counts[m] == best]
-        if len(likeliest) == 1 and all(fitting[j] for j in failed if about[i] & about[j]):
-            sentences[i] = exercise.mistakes[likeliest[0]].sentence
+        proofs = [proof(mistake, i) for mistake in range(len(exercise.mistakes))]
+        if max(proofs, default=0) > 0 and proofs.count(max(proofs)) == 1:
+            sentences[i] = exercise.mistakes[proofs.index(max(proofs))].sentence
     return sentences
+
+
+def _many_numbers(seen):
+    """Whether there are ten different numbers or more, which two mistakes do not share by chance."""
+    numbers = set()
+    for thing in seen:
+        for part in thing if isinstance(thing, (list, tuple)) else [thing]:
+            if isinstance(part, (np.ndarray, int, float, np.number)):
+                numbers |= set(np.ravel(part)[:1000].tolist())
+    return len(numbers) >= 10
 
 
 def alike(a, b):

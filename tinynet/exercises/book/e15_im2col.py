@@ -57,8 +57,8 @@ def _(im2col, rng):
 
 @exercise.check("two channels, 3x2 windows, stride 2, padding 1")
 def _(im2col, rng):
-    x = rng.normal(size=(2, 5, 8))
-    expect(im2col(x, (3, 2), 2, 1), windows_of(x, (3, 2), 2, 1), "columns of x (2, 5, 8)")
+    x = rng.normal(size=(2, 6, 9))
+    expect(im2col(x, (3, 2), 2, 1), windows_of(x, (3, 2), 2, 1), "columns of x (2, 6, 9)")
 
 
 @exercise.check("windows that leave a rest, and padding 2")
@@ -67,9 +67,9 @@ def _(im2col, rng):
     expect(im2col(x, (2, 3), 3, 2), windows_of(x, (2, 3), 3, 2), "columns of x (3, 6, 9), kernel 2x3, stride 3")
 
 
-@exercise.check("convolution, stride 2, padding 1, 5x8 images")
+@exercise.check("convolution, stride 2, padding 1, 6x9 images")
 def _(conv_forward, rng):
-    x, weight, bias = rng.normal(size=(3, 2, 5, 8)), rng.normal(size=(4, 2, 3, 2)), rng.normal(size=4)
+    x, weight, bias = rng.normal(size=(3, 2, 6, 9)), rng.normal(size=(4, 2, 3, 2)), rng.normal(size=4)
     y = reference.conv2d(x, weight, bias, (2, 2), (1, 1), (1, 1), 1)
     expect(conv_forward(x, weight, bias, 2, 1), y, "y")
 
@@ -107,6 +107,16 @@ exercise.mistake(
     "((0, 0), (padding, padding), (padding, padding))",
     "padding",
 )
+exercise.mistake(
+    "the padding is above and on the left only; the same number of zeros is below and on the right",
+    "((0, 0), (padding, padding), (padding, padding))",
+    "((0, 0), (padding, 0), (padding, 0))",
+)
+exercise.mistake(
+    "the padding is below and on the right only; the same number of zeros is above and on the left",
+    "((0, 0), (padding, padding), (padding, padding))",
+    "((0, 0), (0, padding), (0, padding))",
+)
 exercise.mistake("the padding is forgotten", "((0, 0), (padding, padding), (padding, padding))", "0")
 exercise.mistake(
     "kernel is (KH, KW), rows first; here they are exchanged", "(kh, kw) = x.shape, kernel", "(kw, kh) = x.shape, kernel"
@@ -127,7 +137,7 @@ exercise.mistake(
     "columns[:, kh - 1 - u, kw - 1 - v] =",
 )
 exercise.mistake(
-    "the padding is on one side only; it goes above and below, left and right",
+    "all of the padding is above and on the left; half of it is below and on the right",
     "((0, 0), (padding, padding), (padding, padding))",
     "((0, 0), (2 * padding, 0), (2 * padding, 0))",
 )

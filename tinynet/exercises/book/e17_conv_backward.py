@@ -88,6 +88,11 @@ exercise.mistake(
     "padded[:, :, u : u + oh, v : v + ow])",
 )
 exercise.mistake(
+    "dx and dw are made at stride 1: output i belongs to the window that starts at row i * stride",
+    "slice(u, u + oh * stride, stride), slice(v, v + ow * stride, stride)",
+    "slice(u, u + oh), slice(v, v + ow)",
+)
+exercise.mistake(
     "`=` where `+=` is needed: a pixel that lies in several windows gets a gradient from each",
     "dx[:, :, rows, cols] += np",
     "dx[:, :, rows, cols] = np",

@@ -53,7 +53,7 @@ def _(dead_units, rng):
     y[:, 5:] = rng.random((4, 2, 2, 3)) + 0.1
     y[:, 6, 0, 1] = 0  # one dark place among many that fire
     y[1, 2, 1, 2] = y[3, 0, 0, 1] = 5.0
-    y[2, 1] = 3.0
+    y[0, 1] = 3.0
     expect(
         dead_units(y),
         [False, False, False, True, True, False, False],

@@ -97,11 +97,6 @@ exercise.mistake(
     "dx[n, c, first // size, first % size]",
 )
 exercise.mistake(
-    "the gradient is put as if windows were `size` apart; they are `stride` apart, and may overlap",
-    "dx[n, c, i * stride + first // size, j * stride + first % size]",
-    "dx[n, c, (i * size + first // size) % x.shape[2], (j * size + first % size) % x.shape[3]]",
-)
-exercise.mistake(
     "of equally large pixels the last gets all; it is to be the first",
     ".argmax(axis=2)",
     "[:, :, ::-1].argmax(axis=2)",
@@ -113,6 +108,18 @@ exercise.mistake(
     "i * stride + first // size, j * stride + first % size",
     "i * stride + first % size, j * stride + first // size",
 )
+
+
+@exercise.mistake(
+    "the windows are taken `size` apart; they are `stride` apart, so that they may overlap or leave pixels out"
+)
+def _(dy, x, size, stride):
+    dx = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(dy.shape):
+        window = x[n, c, i * size : (i + 1) * size, j * size : (j + 1) * size]
+        row, column = np.unravel_index(window.argmax(), window.shape)
+        dx[n, c, i * size + row, j * size + column] += dy[n, c, i, j]
+    return dx
 
 
 @exercise.mistake("all pixels that are as large as the largest get the gradient; only the first may")
