@@ -1,9 +1,8 @@
-"""The judgement: run an exercise's checks on functions, and recognise known mistakes.
+"""The judgement: run an exercise's checks on functions.
 
 In this process and without a time limit; `runner.py` does it in a process of its own.
 """
 
-import functools
 import inspect
 import sys
 import traceback
@@ -14,6 +13,7 @@ import numpy as np
 
 from tinynet.exercises import checks
 from tinynet.exercises.checks import Wrong
+from tinynet.exercises.recognise import recognise
 from tinynet.exercises.words import a_kind
 
 MOST = 2000  # results that are remembered of one check
@@ -60,7 +60,12 @@ def judge(exercise, functions, seed=0, *, until_failure=False, filename=None, fo
             found(finding)
         if finding.state == "fail" and until_failure:
             return findings
-    for i, sentence in _recognise(exercise, seed, findings, traces).items():
+
+    def again(mistake, i, seen):
+        functions = exercise.wrong(exercise.mistakes[mistake])
+        return _run(exercise, exercise.checks[i], functions, (seed, exercise.number, i), seen)
+
+    for i, sentence in recognise(exercise, findings, traces, again).items():
         findings[i].hint = sentence
         if found:
             found(findings[i])
@@ -98,23 +103,6 @@ def _judge(exercise, check, functions, seed, filename):
         finding.state, finding.rel, finding.index = error.state, error.rel, error.index
         finding.hint = error.likely or ""
     return finding, running
-
-
-class Unlike(Exception):
-    """A mistake does something else than the learner did."""
-
-
-class Like(list):
-    """What a mistake does, as long as the learner did the same."""
-
-    def __init__(self, learners):
-        super().__init__()
-        self.learners = learners
-
-    def append(self, thing):
-        if len(self) == len(self.learners) or not alike(self.learners[len(self)], thing):
-            raise Unlike
-        super().append(thing)
 
 
 def _run(exercise, check, functions, seed, seen=None):
@@ -214,85 +202,3 @@ def _lines(error, running, filename):
         return [f"{running.function} returned None; {checks.NOTHING}"]
     last = f" from what {running.function} returned, {a_kind(running.result)}" if running.function else ""
     return [f"the check could not go on{last}: {type(error).__name__}: {error}; see in the docstring what to return"]
-
-
-def _recognise(exercise, seed, findings, traces):
-    """{number of a check that failed: the sentence of the mistake that the learner has proven to make}.
-
-    A mistake must do there what the learner does, to nine digits, and pass the checks of the same functions that the learner
-    passes. It is proven by doing the same in all checks that fail, or in all of the same functions, or in most of them with
-    many different numbers, the best proof first. An error proves nothing but beside numbers, or if it explains everything
-    word for word. Two mistakes with equal proof prove nothing.
-    """
-    failed = [i for i, f in enumerate(findings) if f.state == "fail"]
-    passed = [i for i, f in enumerate(findings) if f.state == "pass"]
-    about = [set(inspect.signature(check.run).parameters) - {"rng"} for check in exercise.checks]
-
-    @functools.cache
-    def does(mistake, i):
-        """What a mistake does in a check: it passes, or differs, or like the learner it gives or raises something."""
-        functions = exercise.wrong(exercise.mistakes[mistake])
-        seen = Like(traces[i].seen) if i in failed else None
-        error, theirs = _run(exercise, exercise.checks[i], functions, (seed, exercise.number, i), seen)
-        if error is None:
-            return "passes"
-        if i not in failed or len(seen) < len(traces[i].seen):
-            return "differs"
-        if isinstance(error, Raised):
-            return "raises" if theirs.raised == traces[i].raised else "raises otherwise"
-        return "gives"
-
-    def same(mistake, checks):
-        return all(does(mistake, j) in ("gives", "raises", "raises otherwise") for j in checks)
-
-    def passes(mistake, checks):
-        return all(does(mistake, j) == "passes" for j in checks)
-
-    def proof(mistake, i):
-        """How well a check that fails proves a mistake, from 0, not at all, to 3."""
-        wrong, right = ([j for j in those if about[i] & about[j]] for those in (failed, passed))
-        if not same(mistake, [i]) or not passes(mistake, right):
-            return 0
-        gives = {j for j in failed if does(mistake, j) == "gives"}
-        word_for_word = passed and all(does(mistake, j) == "raises" for j in failed)
-        if (gives or word_for_word) and same(mistake, failed) and passes(mistake, passed):
-            return 3
-        if gives & set(wrong) and same(mistake, wrong):
-            return 2
-        most = 2 * sum(same(mistake, [j]) for j in wrong) > len(wrong)
-        return int(most and any(_many_numbers(traces[j].seen) for j in gives & set(wrong)))
-
-    sentences = {}
-    for i in failed:
-        proofs = [proof(mistake, i) for mistake in range(len(exercise.mistakes))]
-        if max(proofs, default=0) > 0 and proofs.count(max(proofs)) == 1:
-            sentences[i] = exercise.mistakes[proofs.index(max(proofs))].sentence
-    return sentences
-
-
-def _many_numbers(seen):
-    """Whether there are ten different numbers or more, which two mistakes do not share by chance."""
-    numbers = set()
-    for thing in seen:
-        for part in thing if isinstance(thing, (list, tuple)) else [thing]:
-            if isinstance(part, (np.ndarray, int, float, np.number)):
-                numbers |= set(np.ravel(part)[:1000].tolist())
-    return len(numbers) >= 10
-
-
-def alike(a, b):
-    """Whether two results are the same to nine digits, whatever they are made of."""
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(alike, a, b))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
-    if isinstance(a, str) or isinstance(b, str):
-        return type(a) is type(b) and a == b
-    try:
-        x, y = np.asarray(a), np.asarray(b)
-    except ValueError:  # a list of arrays of several shapes, beside something that is no list
-        return False
-    if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
-        return type(a) is type(b)  # objects of the exercise: what counts in them, the check compares
-    scale = max(np.abs(x).max(initial=0, where=np.isfinite(x)), 1e-300)
-    return x.shape == y.shape and np.allclose(x, y, rtol=0, atol=1e-9 * scale, equal_nan=True)
