@@ -156,6 +156,7 @@ CASES = {
         "each result shares only",
     ),
     "e10 dy.size": ("e10", edited("e10", "(dy.size / x.size)", "(1 / dy.size)"), "dy.size is how many results there are"),
+    "e11 the decay of v": ("e11", edited("e11", "weight_decay * lr * w", "weight_decay * lr * v"), "expected"),
     "e12 a margin of 0.01": ("e12", edited("e12", "0.99 * best", "best - 0.01"), "expected"),
     "e13 one shift for all": ("e13", edited("e13", "z.max(axis=1, keepdims=True)", "z.max()"), "become 0 / 0"),
     "e15 no end": (
@@ -163,6 +164,7 @@ CASES = {
         edited("e15", "(padding, padding), (padding, padding)", "(0, padding), (0, padding)"),
         "below and on the",
     ),
+    "e15 a column too few": ("e15", edited("e15", "(w - kw) // stride + 1", "(w - kw) // stride"), "expected"),
     "e17 dw first": (
         "e17",
         edited("e17", "return dx[:, :, p : p + h, p : p + w], dw,", "return dw, dx[:, :, p : p + h, p : p + w],"),
@@ -306,8 +308,10 @@ NEVER = {
     "e09": (SPREAD, "infinite / infinite"),
     "e09 the mean as the shift": ("rounded to 0 before",),
     "e10": (SPREAD, TWO, "len(x) is"),
+    "e11 the decay of v": ("is forgotten",),
     "e12 a margin of 0.01": ("even by a hair; only one",),
     "e15 no end": ("is forgotten",),
+    "e15 a column too few": ("above and on the left",),
     "e17": (SPREAD, TWO),
     "e20": ("one place that is always 0", "the first image only"),
     "e21": (SPREAD, AVERAGE),

@@ -11,8 +11,8 @@ def recognise(exercise, findings, traces, again):
 
     A mistake must do there what the learner does, to nine digits, and pass the checks of the same functions that the learner
     passes. It is proven by doing the same in all checks that fail, or in all of the same functions, or in most of them with
-    many different numbers, the best proof first. An error proves nothing but beside numbers, or if it explains everything
-    word for word. Two mistakes with equal proof prove nothing.
+    many different numbers and failing in the others; the best proof counts. An error proves nothing but beside numbers, or
+    if it explains everything word for word. Two mistakes with equal proof prove nothing.
 
     traces: the `Running` of each check; again: a function of the number of a mistake, that of a check and the list in which
     to remember what is seen, to (the error of that mistake in that check, its `Running`).
@@ -52,7 +52,8 @@ def recognise(exercise, findings, traces, again):
         if gives & set(wrong) and same(mistake, wrong):
             return 2
         most = 2 * sum(same(mistake, [j]) for j in wrong) > len(wrong)
-        return int(most and any(_many_numbers(traces[j].seen) for j in gives & set(wrong)))
+        many = any(_many_numbers(traces[j].seen) for j in gives & set(wrong))
+        return int(most and many and all(again(mistake, j, None)[0] for j in wrong))
 
     sentences = {}
     for i in failed:

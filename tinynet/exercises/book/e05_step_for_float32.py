@@ -78,17 +78,20 @@ def cause(points, values, x, found):
     if (off > (8 * eps * (size + abs(between)))[told]).any():
         return None
     h, best = abs(between) / 2, eps ** (1 / 3)
+    if any(np.array_equal(point, x) for point in points) and h.all():
+        return SIDE
+    if (abs(points[0] + points[1] - 2 * x) > 8 * eps * (size + h)).any():
+        return None
     if not h.all():
         return ZERO if not size[h == 0].any() else NONE
-    if any(np.array_equal(point, x) for point in points):
-        return SIDE
-    if size.min() > 10 and h.max() < best * size.min():
-        return SAME
     if size.min() > 10 and h[x < 0].max(initial=0) < best * size.min() < h[x > 0].min(initial=np.inf):
         return SIGN
+    if size.min() > 10 and h.max() < min(2 * h.min(), best * size.min()):
+        return SAME
+    h = h / np.maximum(1, size)
     if x.dtype == np.float64:
-        return LARGE if h.max() > 20 * best else None
-    if h.max() < best * max(1, size.min()) / 8:
+        return LARGE if 0.001 < h.min() <= h.max() < 0.02 else None
+    if h.max() < best / 8:
         return SMALL
     return ROUNDED if (off > 4 * eps * abs(between)[told]).any() and size.min() > 0 else None
 
@@ -113,9 +116,9 @@ def _(slopes, rng):
     judge(slopes, np.array, np.ones_like, rng.uniform(0.5, 8, size=200), 1e-6)
 
 
-@exercise.check("float64: e^x between -1 and 1, to eight digits")
+@exercise.check("float64: e^x between -1 and 1, to nine digits")
 def _(slopes, rng):
-    judge(slopes, np.exp, np.exp, near_zero(rng), 1e-8, np.float64)
+    judge(slopes, np.exp, np.exp, near_zero(rng), 1e-9, np.float64)
 
 
 exercise.mistake(SMALL, "np.finfo(x.dtype).eps ** (1 / 3)", "1e-5")

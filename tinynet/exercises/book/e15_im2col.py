@@ -55,23 +55,23 @@ def _(im2col, rng):
     expect(im2col(x, (2, 2), 1, 0), np.array(windows, float), "columns of arange(12) as 3x4")
 
 
-@exercise.check("two channels, 3x2 windows, stride 2, padding 1")
+@exercise.check("four channels, 3x5 windows, stride 2, padding 1")
 def _(im2col, rng):
-    x = rng.normal(size=(2, 6, 9))
-    expect(im2col(x, (3, 2), 2, 1), windows_of(x, (3, 2), 2, 1), "columns of x (2, 6, 9)")
+    x = rng.normal(size=(4, 6, 9))
+    expect(im2col(x, (3, 5), 2, 1), windows_of(x, (3, 5), 2, 1), "columns of x (4, 6, 9)")
 
 
 @exercise.check("windows that leave a rest, and padding 2")
 def _(im2col, rng):
-    x = rng.normal(size=(3, 6, 9))
-    expect(im2col(x, (2, 3), 3, 2), windows_of(x, (2, 3), 3, 2), "columns of x (3, 6, 9), kernel 2x3, stride 3")
+    x = rng.normal(size=(2, 6, 9))
+    expect(im2col(x, (2, 4), 3, 2), windows_of(x, (2, 4), 3, 2), "columns of x (2, 6, 9), kernel 2x4, stride 3")
 
 
-@exercise.check("convolution, stride 2, padding 1, 6x9 images")
+@exercise.check("convolution, stride 2, padding 2, 7x10 images")
 def _(conv_forward, rng):
-    x, weight, bias = rng.normal(size=(3, 2, 6, 9)), rng.normal(size=(4, 2, 3, 2)), rng.normal(size=4)
-    y = reference.conv2d(x, weight, bias, (2, 2), (1, 1), (1, 1), 1)
-    expect(conv_forward(x, weight, bias, 2, 1), y, "y")
+    x, weight, bias = rng.normal(size=(2, 3, 7, 10)), rng.normal(size=(5, 3, 4, 2)), rng.normal(size=5)
+    y = reference.conv2d(x, weight, bias, (2, 2), (2, 2), (1, 1), 1)
+    expect(conv_forward(x, weight, bias, 2, 2), y, "y")
 
 
 def windows_of(x, kernel, stride, padding):
