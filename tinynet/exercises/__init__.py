@@ -23,8 +23,8 @@ What a learner's file imports is what the author's imports from outside of tinyn
 if the answers prove it: the mistake gives the same numbers in the checks that fail, and passes those that pass
 (`recognise.py`). So the checks must tell all mistakes apart, the listed ones and those that nobody has listed. Draw shapes
 and values from `rng`, in hard places: stride 2, heights that are not widths, windows that overlap, sizes of which no two are
-alike, nothing that is 0, 1 or 2, constants that make every term count. `python -m tinynet.exercises dev check eNN` proves all
-that CI proves: `proofs.py`.
+alike, numbers other than 0, 1 and 2, constants that make every term count. `python -m tinynet.exercises dev check eNN`
+proves all that CI proves: `proofs.py`.
 """
 
 from tinynet.exercises.notebook import check, grade
