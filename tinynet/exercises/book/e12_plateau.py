@@ -59,12 +59,12 @@ def _(learning_rates, rng):
 
 @exercise.check("waiting in a row: an improvement begins it anew")
 def _(learning_rates, rng):
-    judge(learning_rates, [60.0, 60.0, 60.0, 50.0, 50.0, 50.0, 40.0, 40.0, 40.0, 40.0, 40.0], 2, divided=[10])
+    judge(learning_rates, [60.0, 60, 60, 50, 50, 50, 40, 40, 40, 40, 30, 30, 30, 30], 2, divided=[10, 14])
 
 
 @exercise.check("the best so far, not the epoch before")
 def _(learning_rates, rng):
-    judge(learning_rates, [50.0, 60.0, 58.0, 56.0, 54.0, 52.0, 51.0, 50.5, 49.9], 3, divided=[5, 9])
+    judge(learning_rates, [50.0, 60.0, 58.0, 56.0, 54.0, 52.0, 51.0, 50.5, 49.9, 49.8, 49.7], 3, divided=[5, 9])
 
 
 @exercise.check("a slow and steady fall is an improvement, once it comes to 1 %")
@@ -76,7 +76,7 @@ def _(learning_rates, rng):
 
 @exercise.check("lower by a hair, by a little less than 1 %, and by exactly 1 %: no improvement")
 def _(learning_rates, rng):
-    judge(learning_rates, [50.0, 49.995, 49.99, 49.985, 49.98], 2, divided=[4])
+    judge(learning_rates, [50.0, 49.9999, 49.9998, 49.9997, 49.9996], 2, divided=[4])
     judge(learning_rates, [100.0, 99.005, 99.004], 1, divided=[3])
     judge(learning_rates, [100.0, 99.0, 99.0], 1, divided=[3])
 
