@@ -91,7 +91,7 @@ def cause(points, values, x, found):
     h = h / np.maximum(1, size)
     if x.dtype == np.float64:
         return LARGE if 0.001 < h.min() <= h.max() < 0.02 else None
-    if h.max() < best / 8:
+    if h.max() < 3e-5:
         return SMALL
     return ROUNDED if (off > 4 * eps * abs(between)[told]).any() and size.min() > 0 else None
 
