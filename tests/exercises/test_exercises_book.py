@@ -7,7 +7,8 @@ from learners import author
 from tinynet.exercises import proofs
 from tinynet.exercises.book import skeleton
 from tinynet.exercises.exercise import exercises
-from tinynet.exercises.judge import alike, judge
+from tinynet.exercises.judge import judge
+from tinynet.exercises.recognise import alike
 
 TITLES = [proof.__name__ for proof in proofs.PROOFS]
 

@@ -19,10 +19,12 @@
     exercise.library(relu_backward=...)             tinynet's own function, with the solution's parameters
     @exercise.takes_the_place     where in tinynet the learner's function goes for `try`: [(module, name, function)]
 
-What a learner's file imports is what the author's imports from outside of tinynet. An answer that fails a check by doing
-exactly what a mistake does there is told that mistake's sentence; so the checks must tell all mistakes apart. Draw shapes
-and values from `rng`, in hard places: stride 2, heights that are not widths, windows that overlap, constants that make every
-term count. `python -m tinynet.exercises dev check eNN` proves all that CI proves: `proofs.py`.
+What a learner's file imports is what the author's imports from outside of tinynet. A learner is told a mistake's sentence
+if the answers prove it: the mistake gives the same numbers in the checks that fail, and passes those that pass
+(`recognise.py`). So the checks must tell all mistakes apart, the listed ones and those that nobody has listed. Draw shapes
+and values from `rng`, in hard places: stride 2, heights that are not widths, windows that overlap, sizes of which no two are
+alike, numbers other than 0, 1 and 2, constants that make every term count. `python -m tinynet.exercises dev check eNN`
+proves all that CI proves: `proofs.py`.
 """
 
 from tinynet.exercises.notebook import check, grade

@@ -22,12 +22,13 @@ class Running:
     """The check that runs.
 
     seen: what the judged functions gave and what was compared, by which mistakes are recognised. function, result: the name
-    of the judged function that returned last, and what it gave. drew: whether the check drew from its generator.
+    of the judged function that returned last, and what it gave. raised: the words of the error that one raised. drew:
+    whether the check drew from its generator.
     """
 
     def __init__(self, key):
         self.key, self.seen, self.calls, self.gradients = key, [], 0, 0
-        self.function, self.result, self.drew = None, None, False
+        self.function, self.result, self.raised, self.drew = None, None, None, False
 
 
 running = Running(None)
@@ -84,7 +85,7 @@ def expect(yours, expected, what="the result", *, rtol=1e-9, atol=0.0):
     if wrong.any():
         worst = [_index(i) for i in sorted(np.argwhere(wrong).tolist(), key=lambda i: -error[tuple(i)])[:3]]
         rel = float(error.max() / scale) if scale else None
-        rows = [(_place(i), _number(array[i]), _number(expected[i])) for i in worst]
+        rows = [(_place(i), *_numbers(array[i], expected[i])) for i in worst]
         raise Wrong(
             f"{what}: {wrong.sum()} of {plural(wrong.size, 'entry', 'entries')} wrong" if wrong.size > 1 else f"{what}",
             *_table(("index" if wrong.size > 1 else "", "yours", "expected"), *rows),
@@ -98,10 +99,7 @@ def expect_shape(yours, shape, what="the result"):
     running.seen.append(yours)
     if yours is None:
         raise Wrong(f"{what}: None; {NOTHING}")
-    try:
-        array = np.asarray(yours)
-    except ValueError:
-        array = np.asarray(None)
+    array = _array(yours)
     if array.dtype.kind not in "fiub":
         raise Wrong(f"{what}: {_kind(yours)}; expected {f'numbers of shape {shape}' if shape else 'a number'}")
     if array.shape != shape:
@@ -129,8 +127,11 @@ def expect_type(result, types, what):
 
 def expect_parts(result, *names):
     """What a function has just returned is to be a tuple, or a list, with a part for each name; gives it back."""
-    expected = f"({', '.join(names)})"
-    if len(expect_type(result, (tuple, list), expected)) != len(names):
+    return _parts(result, len(names), f"({', '.join(names)})")
+
+
+def _parts(result, count, expected):
+    if len(expect_type(result, (tuple, list), expected)) != count:
         raise Wrong(f"{running.function} returned {a_kind(result)} of {len(result)}; expected {expected}")
     return result
 
@@ -154,19 +155,14 @@ def gradients(forward, args, vjp, rng, names=None, **how):
     where and how each wrong gradient differs.
     """
 
+    names = names or list(inspect.signature(forward).parameters)[: len(args)]
+    shapes = []
+
     def answer(dy, *arrays):
-        found = vjp(dy, *arrays)
-        parts = list(found) if isinstance(found, (tuple, list)) else [found]
-        if len(parts) != len(args):
-            raise Wrong(f"{plural(len(parts), 'gradient')} returned, expected {len(args)}")
-        for part in parts:
-            if part is None:
-                raise Wrong(f"the gradient is None; {NOTHING}")
-            if np.asarray(part).dtype.kind not in "fiub":
-                raise Wrong(f"a gradient is {_kind(part)}; expected an array")
+        parts = _gradients(vjp(dy, *arrays), args, names)
+        shapes[:] = [part.shape for part in parts]
         return parts
 
-    names = names or list(inspect.signature(forward).parameters)[: len(args)]
     results = gradcheck(_remembered(forward), args, answer, names=names, seed=int(rng.integers(2**31)), **how)
     bad = [r for r in results if r.status != "pass"]
     if not bad:
@@ -182,9 +178,27 @@ def gradients(forward, args, vjp, rng, names=None, **how):
     right = [r.name for r in results if r.status == "pass"]
     lines += [f"right: the gradient of {listed(right)}"] if right else []
     rel = bad[0].rel if np.isfinite(bad[0].rel) else None
-    likely = next((r.hints[0] for r in bad if r.hints), None)
+    likely = next((r.hints[0] for r in bad if r.hints and r.checked), None)  # a shape alone proves no cause
+    order = [next((n for n, a in zip(names, args, strict=True) if a.shape == shape), None) for shape in shapes]
+    if len({a.shape for a in args}) == len(args) == len(set(order) - {None}) and order != names:
+        likely = f"these are the shapes of {listed(order)}: return the gradients in the order {listed(names)}"
     state = "fail" if any(r.status == "fail" for r in bad) else "inconclusive"
     raise Wrong(*lines, rel=rel, index=bad[0].index, likely=likely, state=state)
+
+
+def _gradients(found, args, names):
+    """What a learner's backward has just returned, as an array for each argument."""
+    if len(args) > 1:
+        found = _parts(found, len(args), f"the gradients of {listed(names)}")
+    elif np.shape(_array(found)) != args[0].shape and isinstance(found, (tuple, list)) and len(found) == 1:
+        (found,) = found
+    parts = list(found) if len(args) > 1 else [found]
+    for name, part in zip(names, parts, strict=True):
+        if part is None:
+            raise Wrong(f"the gradient of {name}: None; {NOTHING}")
+        if _array(part).dtype.kind not in "fiub":
+            raise Wrong(f"the gradient of {name}: {_kind(part)}; expected an array")
+    return [_array(part) for part in parts]
 
 
 def by_the_tape(function, dy, *arrays):
@@ -198,6 +212,14 @@ def distinct(rng, *shape):
     """Numbers of which no two are closer than 0.1 and none is closer to 0 than 0.05: nothing sits on a kink."""
     size = int(np.prod(shape))
     return ((rng.permutation(size) - size // 2) * 0.1 + 0.05).reshape(shape)
+
+
+def _array(value):
+    """The value as an array; one of objects, if it is no table of numbers."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return np.asarray(None)
 
 
 def _kind(value):
@@ -218,5 +240,11 @@ def _place(index):
     return str(index[0]) if len(index) == 1 else str(index) if index else ""
 
 
-def _number(value):
-    return f"{value:.8g}" if isinstance(value, (float, np.floating)) else str(value)
+def _number(value, digits=8):
+    return f"{value:.{digits}g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _numbers(*values):
+    """Numbers that differ, with as many digits as show it."""
+    short = [_number(value) for value in values]
+    return [_number(value, 17) for value in values] if len(set(short)) < len(values) else short

@@ -1,18 +1,19 @@
-"""The judgement: run an exercise's checks on functions, and recognise known mistakes.
+"""The judgement: run an exercise's checks on functions.
 
 In this process and without a time limit; `runner.py` does it in a process of its own.
 """
 
 import inspect
+import sys
 import traceback
 import warnings
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from tinynet.exercises import checks
 from tinynet.exercises.checks import Wrong
+from tinynet.exercises.recognise import recognise
 from tinynet.exercises.words import a_kind
 from tinynet.gradcheck.draws import private
 
@@ -51,23 +52,24 @@ def judge(exercise, functions, seed=0, *, until_failure=False, filename=None, fo
 
     found: a function that is told each as it comes, and again when it is explained; filename: the learner's, to quote from.
     """
-    findings, known = [], []
+    findings, traces = [], []
     for i, check in enumerate(exercise.checks):
-        start = seed, exercise.number, i
-        finding, trace = _judge(exercise, check, functions, start, filename)
+        finding, running = _judge(exercise, check, functions, (seed, exercise.number, i), filename)
         findings.append(finding)
+        traces.append(running)
         if found:
             found(finding)
-        if finding.state == "fail":
-            if until_failure:
-                break
-            known.append((finding, _recognise(exercise, check, start, trace)))
-    counts = Counter(sentence for _, sentences in known for sentence in sentences)
-    for finding, sentences in known:  # two mistakes may do the same in one check; the likelier explains more of them
-        if sentences:
-            finding.hint = max(sentences, key=counts.__getitem__)
-            if found:
-                found(finding)
+        if finding.state == "fail" and until_failure:
+            return findings
+
+    def again(mistake, i, seen):
+        functions = exercise.wrong(exercise.mistakes[mistake])
+        return _run(exercise, exercise.checks[i], functions, (seed, exercise.number, i), seen)
+
+    for i, sentence in recognise(exercise, findings, traces, again).items():
+        findings[i].hint = sentence
+        if found:
+            found(findings[i])
     return findings
 
 
@@ -94,19 +96,20 @@ def state_of(findings):
 def _judge(exercise, check, functions, seed, filename):
     error, running = _run(exercise, check, functions, seed)
     if error is None:
-        return Finding(check.title, "pass"), running.seen
+        return Finding(check.title, "pass"), running
     if isinstance(error, NotAttempted):
-        return Finding(check.title, "unattempted"), running.seen
+        return Finding(check.title, "unattempted"), running
     finding = Finding(check.title, "fail", _lines(error, running, filename))
     if isinstance(error, Wrong):
         finding.state, finding.rel, finding.index = error.state, error.rel, error.index
         finding.hint = error.likely or ""
-    return finding, running.seen
+    return finding, running
 
 
-def _run(exercise, check, functions, seed):
-    """(what the check raised or None, the `Running` of the check)."""
-    running = checks.begin((exercise.name, check.title, seed))
+def _run(exercise, check, functions, seed, seen=None):
+    """(what the check raised or None, the `Running` of the check). seen: the list in which it remembers what it sees."""
+    running = checks.begin((check, seed))
+    running.seen = [] if seen is None else seen
     watched = {name: _watch(name, f, running, exercise.in_place) for name, f in functions.items()}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of overflows and the like we speak ourselves
@@ -126,21 +129,26 @@ def _watch(name, function, running, in_place):
 
     def watched(*args, **kwargs):
         running.calls += 1
-        before = None if in_place else [a.copy() if isinstance(a, np.ndarray) else None for a in args]
+        before = [] if in_place else [_copy(a) for a in args]
         try:
             result = function(*args, **kwargs)
         except NotImplementedError as error:
             raise NotAttempted from error
+        except Wrong:  # of a function that the check has handed over
+            raise
         except (Exception, SystemExit) as error:
             running.seen.append((name, type(error).__name__))
+            # How Python words a RecursionError depends on where it struck.
+            running.raised = "" if isinstance(error, RecursionError) else str(error)
             raise Raised(name, error) from error
         running.function, running.result = name, result
         if len(running.seen) < MOST:
             running.seen.append(_copy(result))
-        for i, old in enumerate(before or ()):
-            if old is not None and not np.array_equal(old, args[i], equal_nan=True):
+        for i, old in enumerate(before):
+            if not _same(old, args[i]):
                 which = _parameter(function, i)
-                raise Wrong(f"{name} changed its argument {which} in place; the caller still needs it, so make a new array")
+                running.seen.append(_copy(args[i]))
+                raise Wrong(f"{name} changed its argument {which} in place; the caller still needs it, so work on a copy")
         return result
 
     return watched
@@ -154,13 +162,29 @@ def _parameter(function, i):
 
 
 def _copy(thing):
+    """Of arrays and of what holds them; other things are kept as they are."""
     if isinstance(thing, np.ndarray):
         return thing.copy()
-    if isinstance(thing, (list, tuple)):
+    if isinstance(thing, list):
         return [_copy(item) for item in thing]
+    if isinstance(thing, tuple):
+        return tuple(map(_copy, thing))
     if isinstance(thing, dict):
         return {key: _copy(item) for key, item in thing.items()}
-    return thing if thing is None or isinstance(thing, (int, float, complex, str, np.generic)) else type(thing)
+    return set(thing) if isinstance(thing, set) else thing
+
+
+def _same(old, new):
+    """Whether an argument is still what its copy says, to the last digit."""
+    if isinstance(old, (np.ndarray, list, tuple, dict)) and not isinstance(new, type(old)):
+        return False
+    if isinstance(old, np.ndarray):
+        return old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind in "fc")
+    if isinstance(old, (list, tuple)):
+        return len(old) == len(new) and all(map(_same, old, new))
+    if isinstance(old, dict):
+        return old.keys() == new.keys() and all(_same(old[key], new[key]) for key in old)
+    return old is new or (isinstance(old, (int, float, complex, str, set)) and old == new)
 
 
 def _lines(error, running, filename):
@@ -172,37 +196,10 @@ def _lines(error, running, filename):
         if isinstance(error.error, SystemExit):
             lines = ["your function called sys.exit, which ends the program before it is judged; return the answer instead"]
         if isinstance(error.error, RecursionError):
-            lines = [f"{lines[0].split(' raised')[0]} called itself too often: RecursionError; it needs a case that stops"]
+            deep = f"{lines[0].split(' raised')[0]} called itself too often: RecursionError, {sys.getrecursionlimit()} deep"
+            lines = [f"{deep}; no case stops it, or there are too many steps to call itself for each"]
         return lines + [f"line {f.lineno}:  {f.line}" for f in frames[-1:]]
     if running.function and running.result is None:
         return [f"{running.function} returned None; {checks.NOTHING}"]
     last = f" from what {running.function} returned, {a_kind(running.result)}" if running.function else ""
     return [f"the check could not go on{last}: {type(error).__name__}: {error}; see in the docstring what to return"]
-
-
-def _recognise(exercise, check, seed, trace):
-    """The sentences of the mistakes that do in this check exactly what the learner's functions did."""
-    sentences = []
-    for mistake in exercise.mistakes:
-        error, theirs = _run(exercise, check, exercise.wrong(mistake), seed)
-        if error is not None and len(theirs.seen) == len(trace) and all(map(alike, trace, theirs.seen)):
-            sentences.append(mistake.sentence)
-    return sentences
-
-
-def alike(a, b):
-    """Whether two results are the same to nine digits, whatever they are made of."""
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(alike, a, b))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
-    if isinstance(a, str) or isinstance(b, str):
-        return type(a) is type(b) and a == b
-    try:
-        x, y = np.asarray(a), np.asarray(b)
-    except ValueError:  # a list of arrays of several shapes, beside something that is no list
-        return False
-    if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
-        return type(a) is type(b)  # objects of the exercise: what counts in them, the check compares
-    scale = max(np.abs(x).max(initial=0, where=np.isfinite(x)), 1e-300)
-    return x.shape == y.shape and np.allclose(x, y, rtol=0, atol=1e-9 * scale, equal_nan=True)

@@ -18,7 +18,7 @@ import importlib
 
 import numpy as np
 
-from tinynet.exercises.checks import expect, expect_type, gradients, note, require
+from tinynet.exercises.checks import expect, expect_type, note, require
 from tinynet.exercises.exercise import Exercise
 from tinynet.tape import entries, record, sum_to
 from tinynet.tensor import tensor
@@ -74,24 +74,29 @@ def _(backward, rng):
         judge(backward(tape), {"a": -29.0, "b": 10.0, "y": 1.0})
 
 
-@exercise.check("a random computation of twelve values, against differences")
+@exercise.check("a random computation of twelve values, against its slopes")
 def _(backward, rng):
     steps = [(rng.random() < 0.5, *(int(k) for k in rng.integers(max(0, i - 4), i, size=2))) for i in range(3, 12)]
 
-    def forward(x):
-        return np.array(compute(x, steps)[-1])
+    x = rng.uniform(0.5, 1.2, size=3)
+    values, tape = compute(x, steps), [(f"v{i}", []) for i in range(3)]
+    for i, (product, a, b) in enumerate(steps, 3):
+        slopes = (values[b], values[a]) if product else (1.0, 1.0)
+        tape.append((f"v{i}", [(f"v{a}", slopes[0]), (f"v{b}", slopes[1])]))
+    # A step into the complex plane: nothing is subtracted, so the slope is right to the last digits.
+    right = {f"v{i}": compute(x + 1e-30j * np.eye(3)[i], steps)[-1].imag / 1e-30 for i in range(3)}
+    judge(backward(tape), right)
 
-    def vjp(dy, x):
-        values = compute(x, steps)
-        tape = [(f"v{i}", []) for i in range(3)]
-        for i, (product, a, b) in enumerate(steps, 3):
-            slopes = (values[b], values[a]) if product else (1.0, 1.0)
-            tape.append((f"v{i}", [(f"v{a}", slopes[0]), (f"v{b}", slopes[1])]))
-        found = expect_type(backward(tape), dict, "a dictionary, name: gradient")
-        require("v0" in found and "v1" in found and "v2" in found, "the dictionary lacks the gradient of an input")
-        return dy * np.array([found["v0"], found["v1"], found["v2"]])
 
-    gradients(forward, [rng.uniform(0.5, 1.2, size=3)], vjp, rng, ["x"])
+@exercise.check("forty diamonds, one upon the other: a trillion ways, but each use is played once")
+def _(backward, rng):
+    slopes = [float(slope) for slope in rng.choice([0.25, 0.5, 1.5], size=40)]
+    tape = [("x0", [])]
+    for i, slope in enumerate(slopes):
+        tape += [(f"a{i}", [(f"x{i}", slope)]), (f"b{i}", [(f"x{i}", 2 * slope)])]
+        tape.append((f"x{i + 1}", [(f"a{i}", 1.0), (f"b{i}", -0.25)]))
+    found = backward(tape)
+    judge(found, {f"x{i}": float(np.prod(slopes[i:])) / 2 ** (40 - i) for i in range(41)})
 
 
 def compute(x, steps):
@@ -138,6 +143,23 @@ exercise.mistake(
     "a value passes its slope on instead of its gradient times the slope, added where it should be multiplied",
     "slope * gradient[name]",
     "slope + gradient[name]",
+)
+exercise.mistake(
+    "tape.reverse() turns the caller's own list around; reversed(tape) reads it backwards and leaves it as it is",
+    "    gradient[tape[-1][0]] = 1.0\n    for name, uses in reversed(tape):\n",
+    "    gradient[tape[-1][0]] = 1.0\n    tape.reverse()\n    for name, uses in tape:\n",
+)
+exercise.mistake(
+    "this tells how every value changes with the first one; asked is how the last one changes with every value",
+    "gradient[tape[-1][0]] = 1.0\n    for name, uses in reversed(tape)",
+    "gradient[tape[0][0]] = 1.0\n    for name, uses in tape",
+    "gradient[used] += slope * gradient[name]",
+    "gradient[name] += slope * gradient[used]",
+)
+exercise.mistake(
+    "no gradient to begin with: the last value is the loss, and its gradient with respect to itself is 1",
+    "    gradient[tape[-1][0]] = 1.0\n",
+    "",
 )
 exercise.mistake(
     "the tape is emptied while it is played; it is the caller's, who may want to play it again",

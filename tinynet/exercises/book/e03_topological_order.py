@@ -14,6 +14,7 @@ import numpy as np
 
 from tinynet.exercises.checks import Wrong, expect, expect_type, note, require
 from tinynet.exercises.exercise import Exercise
+from tinynet.exercises.words import a_kind
 from tinynet.ops.arithmetic import add
 from tinynet.tape import entries
 from tinynet.tensor import tensor
@@ -48,14 +49,16 @@ def topological_order(last):
 
 
 def judge(order, nodes, last):
-    names = [node.name for node in expect_type(order, list, "a list of nodes")]
+    strangers = [a_kind(node) for node in expect_type(order, list, "a list of nodes") if not hasattr(node, "parents")]
+    require(not strangers, f"the list holds {(strangers or [None])[0]}; expected nodes, as they are")
+    names = [node.name for node in order]
     note(names)
-    expect(len(names), len(set(names)), f"the number of nodes in {_few(names)}, where each belongs once")
-    missing = sorted({node.name for node in nodes} - set(names))
+    expect(len(names), len(set(order)), f"the number of nodes in {_few(names)}, where each belongs once")
+    missing = sorted(node.name for node in set(nodes) - set(order))
     require(not missing, f"the order {_few(names)} lacks {_few(missing)}")
-    require(len(names) == len(nodes), f"the order {_few(names)} has nodes that {last} does not depend on")
-    place = {name: i for i, name in enumerate(names)}
-    early = [(node, p) for node in order for p in node.parents if place[p.name] > place[node.name]]
+    require(len(order) == len(nodes), f"the order {_few(names)} has nodes that {last} does not depend on")
+    place = {node: i for i, node in enumerate(order)}
+    early = [(node, p) for node in order for p in node.parents if place[p] > place[node]]
     if early:
         node, parent = early[0]
         raise Wrong(f"{node} comes before {parent}, from which it was computed: {_few(names)}")
@@ -93,6 +96,14 @@ def _(topological_order, rng):
     judge(topological_order(x), [x], x)
 
 
+@exercise.check("two values of one name are two values")
+def _(topological_order, rng):
+    a, other = Node("a"), Node("a")
+    b, same = Node("b", a, other), Node("b", other)
+    last = Node("c", *([b, same] if rng.random() < 0.5 else [same, b]))
+    judge(topological_order(last), [a, other, b, same, last], last)
+
+
 @exercise.check("a random graph of 30 nodes, of which some are not needed")
 def _(topological_order, rng):
     nodes = [Node("n0")]
@@ -124,6 +135,25 @@ exercise.mistake(
     "the order runs from the loss to the inputs; a node comes after its parents, and backward reverses the list later",
     "return order",
     "return order[::-1]",
+)
+exercise.mistake(
+    "nodes are told apart by their names, which two of them may share; put the node itself into the set of seen ones",
+    "node not in seen",
+    "node.name not in seen",
+    "seen.add(node)",
+    "seen.add(node.name)",
+)
+exercise.mistake(
+    "the mark on a node is still there when the function is called again; keep the seen nodes in a set of this call",
+    "elif node not in seen",
+    'elif not hasattr(node, "seen")',
+    "            seen.add(node)\n",
+    "            node.seen = True\n",
+)
+exercise.mistake(
+    "these are the names of the nodes; asked are the nodes themselves",
+    "return order",
+    "return [node.name for node in order]",
 )
 exercise.mistake(
     "a node that is reached in two ways is visited twice; remember which nodes were seen",

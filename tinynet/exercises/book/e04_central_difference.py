@@ -41,9 +41,9 @@ def numeric_gradient(f, x, h=1e-5):
 
 @exercise.check("one number, one big step")
 def _(numeric_gradient, rng):
-    # (1.5^3 - (-0.5)^3) / 2 = 1.75, where the slope 3 x^2 is 0.75
-    found = numeric_gradient(lambda x: float((x**3).sum()), np.array([0.5]), 1.0)
-    expect(found, [1.75], "(f(1.5) - f(-0.5)) / 2 for f = x^3, x = 0.5, h = 1")
+    # (2.5^3 - 1.5^3) / 1 = 12.25, where the slope 3 x^2 is 12
+    found = numeric_gradient(lambda x: float((x**3).sum()), np.array([2.0]), 0.5)
+    expect(found, [12.25], "f(2.5) - f(1.5) for f = x^3, x = 2, h = 0.5")
 
 
 @exercise.check("every entry by itself, in two axes")
@@ -84,6 +84,13 @@ exercise.mistake(
     "/ (2 * h)",
     "/ h",
 )
+exercise.mistake(
+    "this steps down only, which is off by h * f'' / 2; step to both sides",
+    "above[i] += h\n",
+    "pass\n",
+    "/ (2 * h)",
+    "/ h",
+)
 exercise.mistake("the two points are 2 h apart, so divide by 2 h", "/ (2 * h)", "/ h")
 exercise.mistake("2 * h needs brackets: / 2 * h divides by 2 and multiplies by h", "/ (2 * h)", "/ 2 * h")
 exercise.mistake("the order is turned: f above minus f below", "(f(above) - f(below))", "(f(below) - f(above))")
@@ -115,6 +122,24 @@ exercise.mistake(
     "np.ndindex(x.shape)",
     "range(len(x))",
 )
+exercise.mistake(
+    "the two points are h apart: x + h and x - h are asked for",
+    "above[i] += h\n",
+    "above[i] += h / 2\n",
+    "below[i] -= h\n",
+    "below[i] -= h / 2\n",
+    "/ (2 * h)",
+    "/ h",
+)
+exercise.mistake(
+    "the step grows with x; take the h that the caller gives",
+    "above[i] += h\n",
+    "above[i] += h * max(1, abs(x[i]))\n",
+    "below[i] -= h\n",
+    "below[i] -= h * max(1, abs(x[i]))\n",
+    "/ (2 * h)",
+    "/ (2 * h * max(1, abs(x[i])))",
+)
 exercise.mistake("the step is fixed; take the h that the caller gives", "gradient = np", "h = 1e-5\n    gradient = np")
 
 
@@ -138,9 +163,11 @@ exercise.hints(
 
 
 def _by_gradcheck(f, x, h=1e-5):
-    x = x.astype(float)
-    loss = Loss(lambda x: np.asarray(f(x)), [x], np.asarray(f(x)), np.ones(()), h, 1e-6)
-    return loss.entries(0, list(np.ndindex(x.shape))).value.reshape(x.shape)
+    x, gradient = x.astype(float), np.zeros(x.shape)
+    for i in np.ndindex(x.shape):  # each with a step of its own, since gradcheck's grows with |x|
+        loss = Loss(lambda x: np.asarray(f(x)), [x], np.asarray(f(x)), np.ones(()), h / max(1, abs(x[i])), 1e-6)
+        gradient[i] = loss.entries(0, [i]).value[0]
+    return gradient
 
 
 exercise.library(numeric_gradient=_by_gradcheck)

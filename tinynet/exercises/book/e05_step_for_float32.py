@@ -38,13 +38,14 @@ SMALL = "this step is too small for float32: f is rounded to seven digits, and h
 LARGE = "this step is for float32; in float64 a smaller one gives a better slope, so let h depend on np.finfo(x.dtype).eps"
 SAME = "the step is the same for all x; at x = 10000, 0.005 is only five times the distance from a number to the next"
 ZERO = "h shrinks to 0 where x is 0: let it grow with |x| only where |x| is above 1"
+SIGN = "h grows with x, but not where x is negative; there the distance between numbers grows as well: take |x|"
+NONE = "this step is too small for float32: x + h is x itself, and the difference 0"
 SIDE = "this steps to one side only, which is off by h * f'' / 2"
 ROUNDED = "x + h and x - h are rounded, so they are not 2 h apart; divide by their real distance"
 
 
-def judge(slopes, f, slope, rng, low, high, rtol, dtype=np.float32):
-    x = np.append(rng.uniform(low, high, size=199), max(low, 0)).astype(dtype)
-    points = []
+def judge(slopes, f, slope, x, rtol, dtype=np.float32):
+    x, points, values = x.astype(dtype), [], []
 
     def kept(x):
         kind = getattr(x, "dtype", type(x).__name__)
@@ -53,6 +54,7 @@ def judge(slopes, f, slope, rng, low, high, rtol, dtype=np.float32):
             f"f was called with {kind}; it exists in {np.dtype(dtype)} only, so h must have that dtype as well",
         )
         points.append(np.array(x, np.float64))
+        values.append(np.array(f(x), np.float64))
         return f(x)
 
     found = slopes(kept, x)
@@ -60,44 +62,63 @@ def judge(slopes, f, slope, rng, low, high, rtol, dtype=np.float32):
         expect(found, slope(x), rtol=rtol)
     except Wrong as wrong:
         # In float32 the last digits decide, and hardly two programs give the same: so look at where f was called.
-        wrong.likely = cause(points, x) if found is not None else None
+        wrong.likely = cause(points, values, x, found)
         raise
 
 
-def cause(points, x):
-    """The sentence that the two points deserve."""
-    if len(points) != 2 or any(point.shape != x.shape for point in points):
+def cause(points, values, x, found):
+    """The sentence that the two points deserve, if the slope was made of nothing but f there and their distance."""
+    if len(points) != 2 or any(np.shape(a) != x.shape for a in (*points, found)):
         return None
-    h, best = abs(points[0] - points[1]) / 2, np.finfo(x.dtype).eps ** (1 / 3)
-    if not h[x == 0].all():
-        return ZERO
-    if any(np.array_equal(point, x) for point in points):
+    between, eps, size = points[0] - points[1], np.finfo(x.dtype).eps, abs(x.astype(np.float64))
+    with np.errstate(all="ignore"):
+        divisor = (values[0] - values[1]) / np.asarray(found, np.float64)
+    told = np.isfinite(divisor)
+    off = abs(divisor - between)[told]
+    if (off > (8 * eps * (size + abs(between)))[told]).any():
+        return None
+    h, best = abs(between) / 2, eps ** (1 / 3)
+    if any(np.array_equal(point, x) for point in points) and h.all():
         return SIDE
-    if x.min() > 10 and h.max() < best * x.min():
+    if (abs(points[0] + points[1] - 2 * x) > 8 * eps * (size + h)).any():
+        return None
+    if not h.all():
+        return ZERO if not size[h == 0].any() else NONE
+    if size.min() > 10 and h[x < 0].max(initial=0) < best * size.min() < h[x > 0].min(initial=np.inf):
+        return SIGN
+    if size.min() > 10 and h.max() < min(2 * h.min(), best * size.min()):
         return SAME
+    h = h / np.maximum(1, size)
     if x.dtype == np.float64:
-        return LARGE if h.max() > 20 * best else None
-    return SMALL if h.min() < best / 8 else ROUNDED if x.min() > 0 else None
+        return LARGE if 0.001 < h.min() <= h.max() < 0.02 else None
+    if h.max() < 3e-5:
+        return SMALL
+    return ROUNDED if (off > 4 * eps * abs(between)[told]).any() and size.min() > 0 else None
+
+
+def near_zero(rng):
+    return np.append(rng.uniform(-1, 1, size=199), 0.0)
 
 
 @exercise.check("float32: e^x between -1 and 1, to four digits")
 def _(slopes, rng):
-    judge(slopes, np.exp, np.exp, rng, -1, 1, 1e-4)
+    judge(slopes, np.exp, np.exp, near_zero(rng), 1e-4)
 
 
-@exercise.check("float32: the square root between 100 and 10000, to four digits")
+@exercise.check("float32: the square root of |x|, for |x| between 100 and 10000, to four digits")
 def _(slopes, rng):
-    judge(slopes, np.sqrt, lambda x: 0.5 / np.sqrt(x), rng, 100, 10000, 1e-4)
+    x = rng.uniform(100, 10000, size=200) * np.where(np.arange(200) % 2, 1, -1)
+    judge(slopes, lambda x: np.sqrt(np.abs(x)), lambda x: np.sign(x) * 0.5 / np.sqrt(np.abs(x)), x, 1e-4)
 
 
 @exercise.check("float32: the line y = x has the slope 1, to six digits")
 def _(slopes, rng):
-    judge(slopes, np.array, np.ones_like, rng, 0.5, 8, 1e-6)
+    judge(slopes, np.array, np.ones_like, rng.uniform(0.5, 8, size=200), 1e-6)
 
 
-@exercise.check("float64: e^x between -1 and 1, to eight digits")
+@exercise.check("float64: e^x between -1 and 1, to nine digits")
 def _(slopes, rng):
-    judge(slopes, np.exp, np.exp, rng, -1, 1, 1e-8, np.float64)
+    judge(slopes, np.exp, np.exp, near_zero(rng), 1e-9, np.float64)
 
 
 exercise.mistake(SMALL, "np.finfo(x.dtype).eps ** (1 / 3)", "1e-5")
@@ -110,6 +131,12 @@ exercise.mistake(
 exercise.mistake("eps itself is no step: x + eps is the next number after x, or x itself", " ** (1 / 3)", "")
 exercise.mistake(SAME, "np.maximum(1, np.abs(x))", "np.ones_like(x)")
 exercise.mistake(ZERO, "np.maximum(1, np.abs(x))", "np.abs(x)")
+exercise.mistake(SIGN, "np.maximum(1, np.abs(x))", "np.maximum(1, x)")
+exercise.mistake(
+    "this divides by twice the distance of the points; above - below is all of it",
+    "(above - below)",
+    "(2 * (above - below))",
+)
 exercise.mistake(ROUNDED, "(above - below)", "(2 * h)")
 exercise.mistake(SIDE, "x + h, x - h", "x + h, x")
 exercise.mistake("the order is turned: f above minus f below", "(f(above) - f(below))", "(f(below) - f(above))")

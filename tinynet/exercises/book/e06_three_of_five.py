@@ -129,8 +129,8 @@ def _(power_backward, rng):
 
 @exercise.check("the mean of squares, of a row and of a table")
 def _(mean_square_backward, rng):
-    expect(mean_square_backward(8.0, np.array([1.0, -3.0])), [8.0, -24.0], "dx for x = [1 -3], dy = 8")
-    gradients(lambda x: (x**2).mean(), [drawn(rng, 2, 3)], mean_square_backward, rng, ["x"])
+    expect(mean_square_backward(6.0, np.array([1.0, -3.0, 2.0])), [4.0, -12.0, 8.0], "dx for x = [1 -3 2], dy = 6")
+    gradients(lambda x: (x**2).mean(), [drawn(rng, 5, 3)], mean_square_backward, rng, ["x"])
 
 
 exercise.mistake(

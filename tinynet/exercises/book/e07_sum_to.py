@@ -48,6 +48,15 @@ def _(sum_to, rng):
     expect(sum_to(dy, (1, 1, 1)), dy.sum().reshape(1, 1, 1), "(2, 3, 4, 5) summed to (1, 1, 1)")
 
 
+@exercise.check("lengths that are alike, where only the place tells which axis was broadcast")
+def _(sum_to, rng):
+    square, cube = rng.normal(size=(3, 3)), rng.normal(size=(3, 3, 3))
+    expect(sum_to(square, (3,)), square[0] + square[1] + square[2], "(3, 3) summed to (3,)")
+    expect(sum_to(square, (3, 1)), square.sum(axis=1)[:, None], "(3, 3) summed to (3, 1)")
+    expect(sum_to(cube, (3, 3)), cube[0] + cube[1] + cube[2], "(3, 3, 3) summed to (3, 3)")
+    expect(sum_to(cube, (3, 1)), cube.sum(axis=(0, 2))[:, None], "(3, 3, 3) summed to (3, 1)")
+
+
 @exercise.check("nothing was broadcast: nothing is summed")
 def _(sum_to, rng):
     for shape in [(3, 4), (1, 4), (3, 1), (1,), ()]:
@@ -78,11 +87,36 @@ exercise.mistake(
     "dy.sum(",
     "dy.mean(",
 )
-exercise.mistake(
-    "the axes are counted from the left; shapes are aligned at their right ends, so the new axes stand in front",
-    "(*range(extra), *stretched)",
-    "(*range(len(shape), dy.ndim), *[i - extra for i in stretched])",
+
+
+@exercise.mistake(
+    "the axes are counted from the left; shapes are aligned at their right ends, so the new axes stand in front"
 )
+def _(dy, shape):
+    while dy.ndim > len(shape):
+        dy = dy.sum(axis=-1)
+    for axis, n in enumerate(shape):
+        if n == 1:
+            dy = dy.sum(axis=axis, keepdims=True)
+    return dy
+
+
+@exercise.mistake(
+    "the stretched axes are looked for while the new ones are still in front, so that axis i of shape is another one of dy"
+)
+def _(dy, shape):
+    for axis, n in enumerate(shape):
+        if n == 1:
+            dy = dy.sum(axis=axis, keepdims=True)
+    while dy.ndim > len(shape):
+        dy = dy.sum(axis=0)
+    return dy
+
+
+@exercise.mistake("the lengths are compared, not the places: an axis was broadcast although its length is in `shape`, too")
+def _(dy, shape):
+    return dy.sum(axis=tuple(i for i, n in enumerate(dy.shape) if n not in shape)).reshape(shape)
+
 
 exercise.hints(
     "Which entries of dy came from the first entry of b? Their sum is the gradient of that entry.",

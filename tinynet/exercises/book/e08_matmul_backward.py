@@ -34,13 +34,14 @@ def matmul_backward(dy, a, b):
 def _(matmul_backward, rng):
     # only y_00 = 1 * 5 + 2 * 7 counts
     found = matmul_backward(np.array([[10.0, 0], [0, 0]]), np.array([[1.0, 2], [3, 4]]), np.array([[5.0, 6], [7, 8]]))
-    right = [[[50.0, 70.0], [0.0, 0.0]], [[10.0, 0.0], [20.0, 0.0]]]
-    expect(expect_parts(found, "da", "db"), right, "(da, db) for a = [[1 2] [3 4]], b = [[5 6] [7 8]], dy = [[10 0] [0 0]]")
+    da, db = expect_parts(found, "da", "db")
+    expect(da, [[50.0, 70.0], [0.0, 0.0]], "da for a = [[1 2] [3 4]], b = [[5 6] [7 8]], dy = [[10 0] [0 0]]")
+    expect(db, [[10.0, 0.0], [20.0, 0.0]], "db for the same")
 
 
 @exercise.check("three sizes, all different")
 def _(matmul_backward, rng):
-    n, k, m = (int(size) for size in rng.permutation([2, 3, 4]))
+    n, k, m = (int(size) for size in rng.permutation([3, 4, 5]))
     judge(matmul_backward, rng, n, k, m)
 
 
@@ -51,8 +52,8 @@ def _(matmul_backward, rng):
 
 @exercise.check("one image, one class")
 def _(matmul_backward, rng):
-    judge(matmul_backward, rng, 1, 2, 3)
-    judge(matmul_backward, rng, 3, 2, 1)
+    judge(matmul_backward, rng, 1, 4, 3)
+    judge(matmul_backward, rng, 3, 4, 1)
 
 
 def judge(matmul_backward, rng, n, k, m):
@@ -81,6 +82,11 @@ exercise.mistake(
     "db is divided by the number of images; every image adds its gradient in full, and 1/N comes in with dy if it is wanted",
     "a.T @ dy",
     "a.T @ dy / len(a)",
+)
+exercise.mistake(
+    "both are divided by the number of images; every image adds its gradient in full, and 1/N comes in with dy",
+    "return dy @ b.T, a.T @ dy",
+    "return dy @ b.T / len(a), a.T @ dy / len(a)",
 )
 exercise.mistake(
     "dy is not multiplied in: this is right only where dy is 1 everywhere",

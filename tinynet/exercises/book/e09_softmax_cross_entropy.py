@@ -65,8 +65,9 @@ def _(cross_entropy_forward, rng):
 
 @exercise.check("large logits: finite losses")
 def _(cross_entropy_forward, rng):
-    z = np.array([[1000.0, 999.0, 0.0], [-1000.0, -1000.0, -1000.0]])
-    expect(cross_entropy_forward(z, np.array([1, 0])), [1 + np.log1p(np.exp(-1)), np.log(3.0)], "losses of logits of +-1000")
+    z = np.array([[1000.0, 999, 0, 0, 0], [-1000, -1000, -1000, -1000, -1000], [1000, 0, 0, 0, 0], [1000, 0, 0, 0, 0]])
+    losses = cross_entropy_forward(z, np.array([2, 0, 0, 1]))
+    expect(losses, [1000 + np.log1p(np.exp(-1)), np.log(5.0), 0.0, 1000.0], "losses of logits of 1000 and less")
 
 
 @exercise.check("gradient")
@@ -78,21 +79,75 @@ def _(cross_entropy_backward, rng):
 
 @exercise.check("large logits: finite gradient")
 def _(cross_entropy_backward, rng):
-    dz = cross_entropy_backward(np.array([2.0]), np.array([[1000.0, 0.0, -1000.0]]), np.array([1]))
-    expect(dz, [[2.0, -2.0, 0.0]], "gradient for logits of +-1000")
+    z = np.array([[1000.0, 0, 0, 0, 0], [-1000, -1000, -1000, -1000, -1000], [0, 0, 0, 0, 0]])
+    dz = cross_entropy_backward(np.array([2.0, 5.0, 10.0]), z, np.array([1, 2, 3]))
+    right = [[2.0, -2.0, 0.0, 0.0, 0.0], [1.0, 1.0, -4.0, 1.0, 1.0], [2.0, 2.0, 2.0, -8.0, 2.0]]
+    expect(dz, right, "gradient for logits of 1000, -1000 and 0, dy = [2 5 10]")
 
 
 exercise.mistake(
-    "e^1000 is infinite: subtract the largest logit of the row first, which changes no probability",
-    "    shifted = z - z.max(axis=1, keepdims=True)\n",
-    "    shifted = z - 0.0\n",
+    "e^1000 is infinite, and so is this loss: subtract the largest logit of the row first, which changes no probability",
+    "shifted = z - z.max(axis=1, keepdims=True)",
+    "shifted = z",
+)
+exercise.mistake(
+    "one number is subtracted from all rows, and rows far below it become e^-2000 = 0; each row has a largest of its own",
+    "shifted = z - z.max(axis=1, keepdims=True)",
+    "shifted = z - z.max()",
+)
+exercise.mistake(
+    "the probability of the right class is rounded to 0 before its logarithm is taken; log(e^a / s) is a - log(s), "
+    "without e^a",
+    "    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(z)), labels]",
+    "    p = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)\n    return -np.log(p[np.arange(len(z)), labels])",
+)
+exercise.mistake(
+    "the softmax is taken over the batch, axis 0; the probabilities of a row are those of its classes, so along axis 1",
+    "    shifted = z - z.max(axis=1, keepdims=True)\n"
+    "    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(z)), labels]",
+    "    p = np.exp(z - z.max(axis=0))\n    p /= p.sum(axis=0)\n    return -np.log(p[np.arange(len(z)), labels])",
+)
+exercise.mistake(
+    "this is one mean over the batch; here every row keeps its own loss",
+    "return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(z)), labels]",
+    "return (np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(z)), labels]).mean()",
+)
+exercise.mistake(
+    "the logarithm of a probability is negative, the loss is minus that",
+    "return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(z)), labels]",
+    "return shifted[np.arange(len(z)), labels] - np.log(np.exp(shifted).sum(axis=1))",
+)
+exercise.mistake(
+    "e^1000 is infinite, and infinite / infinite no gradient: subtract the largest logit of the row before exp",
     "np.exp(z - z.max(axis=1, keepdims=True))",
     "np.exp(z)",
+)
+exercise.mistake(
+    "one number is subtracted from all rows, and rows far below it become 0 / 0; each row has a largest logit of its own",
+    "np.exp(z - z.max(axis=1, keepdims=True))",
+    "np.exp(z - z.max())",
+)
+exercise.mistake(
+    "this softmax is taken over the batch, axis 0; a row's probabilities are its own, so maximum and sum are along axis 1",
+    "np.exp(z - z.max(axis=1, keepdims=True))",
+    "np.exp(z - z.max(axis=0))",
+    "p /= p.sum(axis=1, keepdims=True)",
+    "p /= p.sum(axis=0)",
 )
 exercise.mistake(
     "the sum of the exponentials runs over the batch; a row's probabilities are its own, so sum over the classes, axis 1",
     "p /= p.sum(axis=1, keepdims=True)",
     "p /= p.sum(axis=0, keepdims=True)",
+)
+exercise.mistake(
+    "the sum of the exponentials runs over everything; each row has a sum of its own, along axis 1",
+    "p /= p.sum(axis=1, keepdims=True)",
+    "p /= p.sum()",
+)
+exercise.mistake(
+    "these are the probabilities; the gradient is 1 lower at the right class of each row",
+    "    p[np.arange(len(z)), labels] -= 1\n",
+    "",
 )
 exercise.mistake("dy is not multiplied in: each row's loss is weighted by what comes from above", "p * dy[:, None]", "p")
 exercise.mistake(
@@ -106,7 +161,7 @@ exercise.mistake(
     "p -= 1",
 )
 exercise.mistake(
-    "this selects whole rows, p[labels]; pair every row with its label: p[np.arange(N), labels]",
+    "p[:, labels] is every row at the labels of all rows; pair each row with its own: p[np.arange(N), labels]",
     "p[np.arange(len(z)), labels] -= 1",
     "p[:, labels] -= 1",
 )

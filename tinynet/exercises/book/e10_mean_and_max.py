@@ -5,7 +5,9 @@ A reduction makes few numbers of many. On the way back every number gets its par
     mean   all numbers had the same influence, 1/n, where n is how many were averaged into one result
     max    only the largest had any influence; if several are equally large, they share the gradient equally
 
-AlexNet's loss is a mean over the images of a batch, and its pooling layers take the maximum.
+Why share? Where two numbers are equally large, the maximum has no slope, and any division of the gradient between the two is
+as good; sharing is the one that favours neither of them, in whatever order they stand. AlexNet's loss is a mean over the
+images of a batch. (Its pooling layers take a maximum, too, but remember one place a window, and that gets all.)
 
 The hard part is the shape. The mean of an array (3, 4, 5) over axis 1 is (3, 5), and so is its gradient dy; to multiply it
 with anything of shape (3, 4, 5) the lost axis has to come back, as (3, 1, 5). Left to itself, NumPy aligns shapes at their
@@ -53,13 +55,14 @@ def _(mean_backward, rng):
 
 @exercise.check("mean: a square array, where a wrong shape goes unnoticed")
 def _(mean_backward, rng):
-    judge(mean_backward, np.mean, rng.normal(size=(2, 2)), 1, rng)
+    judge(mean_backward, np.mean, rng.normal(size=(3, 3)), 1, rng)
+    judge(mean_backward, np.mean, rng.normal(size=(3, 3)), 0, rng)
 
 
 @exercise.check("mean: an axis in the middle, and two at once")
 def _(mean_backward, rng):
-    judge(mean_backward, np.mean, rng.normal(size=(2, 3, 1)), -2, rng)
-    judge(mean_backward, np.mean, rng.normal(size=(2, 3, 2)), (0, 2), rng)
+    judge(mean_backward, np.mean, rng.normal(size=(2, 3, 4)), -2, rng)
+    judge(mean_backward, np.mean, rng.normal(size=(2, 3, 4)), (0, 2), rng)
 
 
 @exercise.check("max: two rows by hand")
@@ -70,13 +73,14 @@ def _(max_backward, rng):
 
 @exercise.check("max: a square array, where a wrong shape goes unnoticed")
 def _(max_backward, rng):
-    judge(max_backward, np.max, distinct(rng, 2, 2), 1, rng)
+    judge(max_backward, np.max, distinct(rng, 3, 3), 1, rng)
+    judge(max_backward, np.max, distinct(rng, 3, 3), 0, rng)
 
 
 @exercise.check("max: an axis in the middle, and two at once")
 def _(max_backward, rng):
-    judge(max_backward, np.max, distinct(rng, 2, 3, 1), -2, rng)
-    judge(max_backward, np.max, distinct(rng, 2, 3, 2), (0, 2), rng)
+    judge(max_backward, np.max, distinct(rng, 2, 3, 4), -2, rng)
+    judge(max_backward, np.max, distinct(rng, 2, 3, 4), (0, 2), rng)
 
 
 @exercise.check("max: equally large numbers share")
@@ -107,7 +111,17 @@ exercise.mistake(
     "spread = dy + np",
 )
 exercise.mistake(
-    "the gradient of the mean has the shape (3, 1, 5) instead of (3, 4, 5): every number averaged over gets its own part",
+    "dy[..., None] puts the lost axis of the mean at the end; it belongs where it was: np.expand_dims(dy, axis)",
+    "spread = np.expand_dims(dy, axis) + np",
+    "spread = dy[..., None] + np",
+)
+exercise.mistake(
+    "dy.size is how many results there are; the mean divides by how many numbers go into one of them",
+    "(dy.size / x.size)",
+    "(1 / dy.size)",
+)
+exercise.mistake(
+    "the axis has come back with length 1, as (3, 1, 5) for (3, 4, 5); each number that was averaged gets its own part",
     " + np.zeros_like(x)",
     "",
 )
@@ -116,6 +130,21 @@ exercise.mistake(
     "equally large numbers get the whole gradient each; divide it by how many there are",
     "won / won.sum(axis, keepdims=True) *",
     "won *",
+)
+exercise.mistake(
+    "won.sum() counts the largest numbers of all results; each result shares only among its own, along the axis",
+    "won.sum(axis, keepdims=True)",
+    "won.sum()",
+)
+exercise.mistake(
+    "dy[..., None] puts the lost axis of the maximum at the end; it belongs where it was: np.expand_dims(dy, axis)",
+    "won.sum(axis, keepdims=True) * np.expand_dims(dy, axis)",
+    "won.sum(axis, keepdims=True) * dy[..., None]",
+)
+exercise.mistake(
+    "dy[..., None] puts the axis at the end instead of where it was, and equally large numbers get all of it each",
+    "won / won.sum(axis, keepdims=True) * np.expand_dims(dy, axis)",
+    "won * dy[..., None]",
 )
 exercise.mistake(
     "this looks for the largest of all numbers; every result has a largest of its own, along the axis",
@@ -143,6 +172,15 @@ exercise.mistake(
 exercise.mistake(
     "dy is not multiplied in: this only says which number is the largest", ") * np.expand_dims(dy, axis)\n", ")\n"
 )
+
+
+@exercise.mistake(
+    "argmax names only the first of equally large numbers, along one axis; here they share, and axis may be a tuple"
+)
+def _(dy, x, axis):
+    dx = np.zeros_like(x)
+    np.put_along_axis(dx, np.expand_dims(x.argmax(axis), axis), np.expand_dims(dy, axis), axis)
+    return dx
 
 
 @exercise.mistake("only the first of equally large numbers gets the gradient; here they share it equally")

@@ -39,7 +39,7 @@ def _(sgd_step, rng):
 
 @exercise.check("three steps with the paper's numbers, the learning rate lowered before the last")
 def _(sgd_step, rng):
-    w, v = rng.normal(size=(2, 3)), np.zeros((2, 3))
+    w, v = rng.normal(size=(2, 3)), rng.normal(size=(2, 3))
     right_w, right_v = w.copy(), v.copy()
     for step, lr in enumerate((0.01, 0.01, 0.001), 1):
         g = rng.normal(size=w.shape)
@@ -63,6 +63,37 @@ exercise.mistake(
     "this is the form of other frameworks, with lr outside of the velocity; the paper's lr is in the velocity",
     "momentum * v - weight_decay * lr * w - lr * g\n    return w + v, v",
     "momentum * v + weight_decay * w + g\n    return w - lr * v, v",
+)
+exercise.mistake(
+    "lr is outside of the velocity, which the paper's is not: there a lower lr slows only what is added from then on",
+    "momentum * v - weight_decay * lr * w - lr * g\n    return w + v, v",
+    "momentum * v - weight_decay * w - g\n    return w + lr * v, v",
+)
+exercise.mistake(
+    "the velocity has the other sign; in the paper the gradient is subtracted in it, and it is added to the weight",
+    "momentum * v - weight_decay * lr * w - lr * g\n    return w + v, v",
+    "momentum * v + weight_decay * lr * w + lr * g\n    return w - v, v",
+)
+exercise.mistake(
+    "the weight decay is taken from the weight itself; the paper's is a part of the velocity",
+    "momentum * v - weight_decay * lr * w - lr * g\n    return w + v, v",
+    "momentum * v - lr * g\n    return w - weight_decay * lr * w + v, v",
+)
+exercise.mistake(
+    "the weight decays after the update; the decay is a part of the velocity, and made of the weight before it",
+    "momentum * v - weight_decay * lr * w - lr * g\n    return w + v, v",
+    "momentum * v - lr * g\n    return (w + v) * (1 - weight_decay * lr), v",
+)
+exercise.mistake("the weight decay is forgotten", "momentum * v - weight_decay * lr * w - lr * g", "momentum * v - lr * g")
+exercise.mistake("the gradient is not multiplied by lr", "- lr * g", "- g")
+exercise.mistake(
+    "the gradient is averaged into the velocity; the paper adds all of it", "- lr * g", "- (1 - momentum) * lr * g"
+)
+exercise.mistake(
+    "the weight moves against its velocity; the minus signs are in the velocity", "return w + v, v", "return w - v, v"
+)
+exercise.mistake(
+    "momentum and decay are fixed; take those that the caller gives", "momentum * v - weight_decay *", "0.9 * v - 0.0005 *"
 )
 exercise.mistake("the weight decay is not multiplied by lr", "weight_decay * lr * w", "weight_decay * w")
 exercise.mistake(

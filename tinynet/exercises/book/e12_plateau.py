@@ -59,12 +59,12 @@ def _(learning_rates, rng):
 
 @exercise.check("waiting in a row: an improvement begins it anew")
 def _(learning_rates, rng):
-    judge(learning_rates, [60.0, 60.0, 60.0, 50.0, 50.0, 50.0, 40.0, 40.0, 40.0, 40.0, 40.0], 2, divided=[10])
+    judge(learning_rates, [60.0, 60, 60, 50, 50, 50, 40, 40, 40, 40, 30, 30, 30, 30], 2, divided=[10, 14])
 
 
 @exercise.check("the best so far, not the epoch before")
 def _(learning_rates, rng):
-    judge(learning_rates, [50.0, 60.0, 58.0, 56.0, 54.0, 52.0, 51.0], 3, divided=[5])
+    judge(learning_rates, [50.0, 60.0, 58.0, 56.0, 54.0, 52.0, 51.0, 50.5, 49.9, 49.8, 49.7], 3, divided=[5, 9])
 
 
 @exercise.check("a slow and steady fall is an improvement, once it comes to 1 %")
@@ -72,6 +72,13 @@ def _(learning_rates, rng):
     errors = 80 * 0.996 ** np.arange(30)
     errors[2::3] *= 1.05  # and every third epoch is a bad one
     judge(learning_rates, errors.tolist(), 2, divided=[])
+
+
+@exercise.check("lower by a hair, by a little less than 1 %, and by exactly 1 %: no improvement")
+def _(learning_rates, rng):
+    judge(learning_rates, [50.0, 49.9999, 49.9998, 49.9997, 49.9996], 2, divided=[4])
+    judge(learning_rates, [100.0, 99.005, 99.004], 1, divided=[3])
+    judge(learning_rates, [100.0, 99.0, 99.0], 1, divided=[3])
 
 
 @exercise.check("1 % of a small error is a small step")
@@ -125,6 +132,17 @@ exercise.mistake(
     "waited > patience",
     "waited >= patience",
 )
+exercise.mistake("one division too many: `drops` of them are allowed", "drops > 0", "drops >= 0")
+exercise.mistake("the patience is fixed; take the one that the caller gives", "waited > patience", "waited > 5")
+exercise.mistake(
+    "after a division the error at hand becomes the best, though it is none; the best is kept",
+    "lr, waited, drops = lr / 10, 0, drops - 1",
+    "lr, waited, drops, best = lr / 10, 0, drops - 1, error",
+)
+exercise.mistake(
+    "1 % of the error at hand is taken; the margin is 1 % of the best", "error < 0.99 * best", "best - error > 0.01 * error"
+)
+exercise.mistake("exactly 1 % is not more than 1 %", "error < 0.99 * best", "error <= 0.99 * best")
 exercise.mistake("the rate is divided without end; after `drops` divisions it stays", " and drops > 0", "")
 exercise.mistake(
     "these are the rates that the epochs had; asked for is what each leaves to the next",

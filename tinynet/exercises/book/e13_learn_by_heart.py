@@ -77,9 +77,9 @@ def _(learn_by_heart, rng):
 
 @exercise.check("three steps, more examples of one class than of the other")
 def _(learn_by_heart, rng):
-    x, labels = rng.normal(size=(5, 3)), np.array([2, 2, 0, 2, 1])
+    x, labels = rng.normal(size=(5, 4)), np.array([2, 2, 0, 2, 1])
     losses, w, b = parts(learn_by_heart(x, labels, 3, 0.7, 3))
-    right_w, right_b, right_losses = np.zeros((3, 3)), np.zeros(3), []
+    right_w, right_b, right_losses = np.zeros((4, 3)), np.zeros(3), []
     for _ in range(3):
         loss, dw, db = by_hand(x, labels, right_w, right_b)
         right_losses.append(loss)
@@ -116,6 +116,12 @@ def _(learn_by_heart, rng):
     expect(losses, [np.log(3), 0.0], "the two losses for numbers of 1000")
 
 
+@exercise.check("two bright pictures, whose largest logits are alike: finite losses")
+def _(learn_by_heart, rng):
+    losses, _, _ = parts(learn_by_heart(np.array([[1000.0, 0.0], [0.0, 1000.0]]), np.array([0, 1]), 2, 1.0, 2))
+    expect(losses, [np.log(2), 0.0], "the two losses for [1000 0] and [0 1000]")
+
+
 exercise.mistake(
     "the loss is the sum over the examples; the mean of them is N times smaller, and begins at ln C", ".mean())", ".sum())"
 )
@@ -127,6 +133,15 @@ exercise.mistake(
     "-= 1",
 )
 exercise.mistake("the loss is climbed: the step goes against the gradient", "w - lr *", "w + lr *", "b - lr *", "b + lr *")
+exercise.mistake(
+    "one number is subtracted from all rows, and rows far below it become 0 / 0; each row has a largest logit of its own",
+    "z - z.max(axis=1, keepdims=True)",
+    "z - z.max()",
+)
+exercise.mistake(
+    "db is divided by N twice: 1/N is in dz already, so it is the sum over the examples", "dz.sum(axis=0)", "dz.mean(axis=0)"
+)
+exercise.mistake("b is forgotten in the logits: z = x @ w + b", "z = x @ w + b", "z = x @ w")
 exercise.mistake("b is never trained", "b = b - lr * dz.sum(axis=0)", "pass")
 exercise.mistake(
     "the loss is that after the step; the first one, before any step, is the one that tells ln C",

@@ -101,6 +101,7 @@ exercise.mistake(
     " // stride + 1",
     " // stride",
 )
+exercise.mistake("the padding is forgotten", "size + 2 * padding", "size")
 exercise.mistake("the padding is counted once; it is on both ends", "2 * padding", "padding")
 exercise.mistake(
     "the 1 is added before the division: first count the whole steps, then add the first window",
@@ -136,6 +137,16 @@ exercise.mistake(
     "where not even one window fits, the answer is 0; the formula goes on to negative numbers",
     "max(0, (size + 2 * padding - kernel) // stride + 1)",
     "(size + 2 * padding - kernel) // stride + 1",
+)
+exercise.mistake(
+    "padding may make room for a kernel that is larger than the image",
+    "max(0, (size + 2 * padding - kernel) // stride + 1)",
+    "(size + 2 * padding - kernel) // stride + 1 if size >= kernel else 0",
+)
+exercise.mistake(
+    "range stops before its end, and a window that ends with the last pixel is full as well",
+    "max(0, (size + 2 * padding - kernel) // stride + 1)",
+    "len(range(0, size + 2 * padding - kernel, stride))",
 )
 exercise.mistake(
     "this is how many pixels are left over; what is missing is the rest of one more step",

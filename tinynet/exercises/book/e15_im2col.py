@@ -55,23 +55,23 @@ def _(im2col, rng):
     expect(im2col(x, (2, 2), 1, 0), np.array(windows, float), "columns of arange(12) as 3x4")
 
 
-@exercise.check("two channels, 3x2 windows, stride 2, padding 1")
+@exercise.check("four channels, 3x5 windows, stride 2, padding 1")
 def _(im2col, rng):
-    x = rng.normal(size=(2, 5, 7))
-    expect(im2col(x, (3, 2), 2, 1), windows_of(x, (3, 2), 2, 1), "columns of x (2, 5, 7)")
+    x = rng.normal(size=(4, 6, 9))
+    expect(im2col(x, (3, 5), 2, 1), windows_of(x, (3, 5), 2, 1), "columns of x (4, 6, 9)")
 
 
 @exercise.check("windows that leave a rest, and padding 2")
 def _(im2col, rng):
-    x = rng.normal(size=(3, 6, 5))
-    expect(im2col(x, (2, 3), 3, 2), windows_of(x, (2, 3), 3, 2), "columns of x (3, 6, 5), kernel 2x3, stride 3")
+    x = rng.normal(size=(2, 6, 9))
+    expect(im2col(x, (2, 4), 3, 2), windows_of(x, (2, 4), 3, 2), "columns of x (2, 6, 9), kernel 2x4, stride 3")
 
 
-@exercise.check("convolution, stride 2, padding 1, 5x7 images")
+@exercise.check("convolution, stride 2, padding 2, 7x10 images")
 def _(conv_forward, rng):
-    x, weight, bias = rng.normal(size=(2, 2, 5, 7)), rng.normal(size=(4, 2, 3, 2)), rng.normal(size=4)
-    y = reference.conv2d(x, weight, bias, (2, 2), (1, 1), (1, 1), 1)
-    expect(conv_forward(x, weight, bias, 2, 1), y, "y")
+    x, weight, bias = rng.normal(size=(2, 3, 7, 10)), rng.normal(size=(5, 3, 4, 2)), rng.normal(size=5)
+    y = reference.conv2d(x, weight, bias, (2, 2), (2, 2), (1, 1), 1)
+    expect(conv_forward(x, weight, bias, 2, 2), y, "y")
 
 
 def windows_of(x, kernel, stride, padding):
@@ -86,6 +86,40 @@ exercise.mistake(
     "the stride is forgotten: the windows move by one pixel",
     "x[:, u : u + oh * stride : stride, v : v + ow * stride : stride]",
     "x[:, u : u + oh, v : v + ow]",
+)
+exercise.mistake(
+    "the first window is not counted: it needs no step, so there is one more window than steps",
+    "(h - kh) // stride + 1, (w - kw) // stride + 1",
+    "(h - kh) // stride, (w - kw) // stride",
+)
+exercise.mistake(
+    "this is transposed: a window is a column, so the windows are side by side",
+    "return columns.reshape(c * kh * kw, oh * ow)",
+    "return columns.reshape(c * kh * kw, oh * ow).T",
+)
+exercise.mistake(
+    "the columns are integers, which cuts everything after the point off: make them of the dtype of x",
+    "(c, kh, kw, oh, ow), x.dtype)",
+    "(c, kh, kw, oh, ow), int)",
+)
+exercise.mistake(
+    "np.pad(x, padding) puts zeros around the channels as well; only rows and columns get them",
+    "((0, 0), (padding, padding), (padding, padding))",
+    "padding",
+)
+exercise.mistake(
+    "the padding is above and on the left only; the same number of zeros is below and on the right",
+    "((0, 0), (padding, padding), (padding, padding))",
+    "((0, 0), (padding, 0), (padding, 0))",
+)
+exercise.mistake(
+    "the padding is below and on the right only; the same number of zeros is above and on the left",
+    "((0, 0), (padding, padding), (padding, padding))",
+    "((0, 0), (0, padding), (0, padding))",
+)
+exercise.mistake("the padding is forgotten", "((0, 0), (padding, padding), (padding, padding))", "0")
+exercise.mistake(
+    "kernel is (KH, KW), rows first; here they are exchanged", "(kh, kw) = x.shape, kernel", "(kw, kh) = x.shape, kernel"
 )
 exercise.mistake(
     "a column holds a window's pixels in the order row, column, channel; the kernels' order is channel, row, column",
@@ -103,7 +137,7 @@ exercise.mistake(
     "columns[:, kh - 1 - u, kw - 1 - v] =",
 )
 exercise.mistake(
-    "the padding is on one side only; it goes above and below, left and right",
+    "all of the padding is above and on the left; half of it is below and on the right",
     "((0, 0), (padding, padding), (padding, padding))",
     "((0, 0), (2 * padding, 0), (2 * padding, 0))",
 )

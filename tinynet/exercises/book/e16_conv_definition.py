@@ -68,7 +68,7 @@ def _(conv_forward, rng):
 
 @exercise.check("no padding, stride 1, 4x6 images, 3x2 kernels")
 def _(conv_forward, rng):
-    judge(conv_forward, rng, (2, 2, 4, 6), (3, 2, 3, 2), 1, (0, 0, 0, 0))
+    judge(conv_forward, rng, (2, 3, 4, 6), (4, 3, 3, 2), 1, (0, 0, 0, 0))
 
 
 @exercise.check("stride 2, which leaves a rest, and 2 rows of zeros above")
@@ -78,7 +78,7 @@ def _(conv_forward, rng):
 
 @exercise.check("another number of zeros on each side")
 def _(conv_forward, rng):
-    judge(conv_forward, rng, (1, 2, 4, 4), (2, 2, 3, 3), 1, (1, 0, 2, 3))
+    judge(conv_forward, rng, (2, 3, 4, 5), (4, 3, 3, 2), 1, (1, 0, 2, 3))
 
 
 @exercise.check("AlexNet's first layer in small: 11x11 kernels, stride 4, zeros below and on the right")
@@ -111,6 +111,32 @@ exercise.mistake(
     "the zeros are on the wrong ends: the image starts after `top` rows and `left` columns of them",
     "(top, bottom), (left, right)))",
     "(bottom, top), (right, left)))",
+)
+exercise.mistake(
+    "the order of the paddings is top, bottom, left, right; this reads them as top, left, bottom, right",
+    "top, bottom, left, right = padding",
+    "top, left, bottom, right = padding",
+)
+exercise.mistake(
+    "the order of the paddings is top, bottom, left, right; this reads them clockwise: top, right, bottom, left",
+    "top, bottom, left, right = padding",
+    "top, right, bottom, left = padding",
+)
+exercise.mistake(
+    "the order of the paddings is top, bottom, left, right; this reads them as left, top, right, bottom",
+    "top, bottom, left, right = padding",
+    "left, top, right, bottom = padding",
+)
+exercise.mistake(
+    "each side has a padding of its own; this gives the bottom that of the top, and the right that of the left",
+    "top, bottom, left, right = padding",
+    "top, _, left, _ = padding\n    bottom, right = top, left",
+)
+exercise.mistake("the padding is forgotten", "((0, 0), (0, 0), (top, bottom), (left, right))", "0")
+exercise.mistake(
+    "the first window is not counted: it needs no step, so there is one more window than steps",
+    "(x.shape[2] - kh) // stride + 1, (x.shape[3] - kw) // stride + 1",
+    "(x.shape[2] - kh) // stride, (x.shape[3] - kw) // stride",
 )
 exercise.mistake("the bias is forgotten", " + bias[:, None, None]", "")
 exercise.mistake(

@@ -62,19 +62,19 @@ def _(conv_backward, rng):
     expect(db, [10.0], "db for dy = 10")
 
 
-@exercise.check("stride 1, padding 1, 4x6 images, 3x2 kernels")
+@exercise.check("stride 1, padding 1, 3x5 images, 3x2 kernels")
 def _(conv_backward, rng):
-    judge(conv_backward, rng, (2, 2, 4, 6), (3, 2, 3, 2), 1, 1)
+    judge(conv_backward, rng, (3, 2, 3, 5), (4, 2, 3, 2), 1, 1)
 
 
-@exercise.check("stride 2, padding 1, 5x7 images, 3x2 kernels")
+@exercise.check("stride 2, padding 1, 4x7 images, 3x2 kernels")
 def _(conv_backward, rng):
-    judge(conv_backward, rng, (2, 2, 5, 7), (3, 2, 3, 2), 2, 1)
+    judge(conv_backward, rng, (3, 2, 4, 7), (4, 2, 3, 2), 2, 1)
 
 
 @exercise.check("stride 3, which leaves a rest, no padding")
 def _(conv_backward, rng):
-    judge(conv_backward, rng, (1, 3, 6, 8), (2, 3, 2, 4), 3, 0)
+    judge(conv_backward, rng, (3, 2, 3, 8), (4, 2, 2, 4), 3, 0)
 
 
 exercise.mistake(
@@ -86,6 +86,11 @@ exercise.mistake(
     "dw reads x at stride 1: output i was computed from the window that starts at row i * stride",
     "padded[:, :, rows, cols])",
     "padded[:, :, u : u + oh, v : v + ow])",
+)
+exercise.mistake(
+    "dx and dw are made at stride 1: output i belongs to the window that starts at row i * stride",
+    "slice(u, u + oh * stride, stride), slice(v, v + ow * stride, stride)",
+    "slice(u, u + oh), slice(v, v + ow)",
 )
 exercise.mistake(
     "`=` where `+=` is needed: a pixel that lies in several windows gets a gradient from each",
@@ -111,6 +116,31 @@ exercise.mistake(
     "db is the mean of dy; the bias is added to every output, so its gradient is the sum",
     "dy.sum(axis=(0, 2, 3))",
     "dy.mean(axis=(0, 2, 3))",
+)
+exercise.mistake(
+    "db is averaged over the batch; every image adds its part in full",
+    "dy.sum(axis=(0, 2, 3))",
+    "dy.sum(axis=(2, 3)).mean(axis=0)",
+)
+exercise.mistake(
+    "dw and db are averaged over the batch; every image adds its part in full",
+    "p : p + w], dw, dy.sum(axis=(0, 2, 3))",
+    "p : p + w], dw / len(x), dy.sum(axis=(0, 2, 3)) / len(x)",
+)
+exercise.mistake(
+    "[p:-p] is empty where p is 0, since -0 is 0: the image ends at p + H, p : p + h",
+    "p : p + h, p : p + w]",
+    "p:-p, p:-p]",
+)
+exercise.mistake(
+    "dw comes before dx; the order is dx, dw, db, that of x, weight and bias",
+    "return dx[:, :, p : p + h, p : p + w], dw,",
+    "return dw, dx[:, :, p : p + h, p : p + w],",
+)
+exercise.mistake(
+    "the border is still on dx: it has the shape of the padded image, and the gradient that of x",
+    "dx[:, :, p : p + h, p : p + w]",
+    "dx",
 )
 exercise.mistake(
     "dw is averaged over the batch; every image adds its part in full",

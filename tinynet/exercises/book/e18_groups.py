@@ -83,7 +83,7 @@ def _(grouped_conv, rng):
 
 @exercise.check("grouped_conv: three groups; and one, which is a plain convolution")
 def _(grouped_conv, rng):
-    arrays, plain = layer(rng, (1, 6, 3, 4), (9, 2, 2, 2)), layer(rng, (1, 2, 3, 4), (3, 2, 2, 2))
+    arrays, plain = layer(rng, (2, 6, 3, 5), (12, 2, 2, 3)), layer(rng, (2, 4, 3, 5), (3, 4, 2, 3))
     expect(grouped_conv(*arrays, 1, 0, 3), oracle(*arrays, 1, 0, 3), "y of three groups")
     expect(grouped_conv(*plain, 1, 0, 1), conv(*plain, 1, 0), "y of one group")
 
@@ -109,8 +109,8 @@ def _(full_kernels, rng):
 @exercise.check("full_kernels: a plain convolution with them computes the same, for two and three groups")
 def _(full_kernels, rng):
     for groups in (2, 3):
-        x, weight, bias = layer(rng, (1, 2 * groups, 4, 5), (3 * groups, 2, 3, 2))
-        shape = 3 * groups, 2 * groups, 3, 2
+        x, weight, bias = layer(rng, (1, 2 * groups, 4, 5), (5 * groups, 2, 3, 2))
+        shape = 5 * groups, 2 * groups, 3, 2
         full = expect_shape(full_kernels(weight, groups), shape, f"full_kernels of {weight.shape} with {groups} groups")
         expect(conv(x, full, bias, 1, 1), oracle(x, weight, bias, 1, 1, groups), "y with the full kernels")
 
@@ -140,6 +140,11 @@ exercise.mistake(
     "every group of maps meets all kernels, which gives too many outputs; the kernels and biases are cut into groups, too",
     "np.split(weight, groups), np.split(bias, groups)",
     "[weight] * groups, [bias] * groups",
+)
+exercise.mistake(
+    "the maps of the outputs are axis 1; this puts the groups one after the other along the batch, axis 0",
+    "for maps, w, b in parts], axis=1)",
+    "for maps, w, b in parts], axis=0)",
 )
 exercise.mistake(
     "all groups use the kernels of the first group; each has its own part of them",

@@ -35,9 +35,10 @@ def dead_units(y):
 @exercise.check("zero_fraction: eight numbers by hand, and maps")
 def _(zero_fraction, rng):
     units, maps = zero_fraction(np.array([[0.0, 1.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0]])), np.ones((2, 5, 3, 4))
-    maps[1, 2:4] = 0
+    maps[1, 2:4] = maps[0, 1, 0, :3] = 0
+    maps[1, 0, 0] = 1e-12  # a whisper, but not 0
     expect(units, 6 / 8, "zero_fraction of [[0 1 0 0] [2 0 0 0]]")
-    expect(zero_fraction(maps), 24 / 120, "zero_fraction of 2x5 maps of 3x4, two of them dark")
+    expect(zero_fraction(maps), 27 / 120, "zero_fraction of 2x5 maps of 3x4, two of them dark, and three pixels more")
 
 
 @exercise.check("dead_units: two images, four units by hand")
@@ -48,13 +49,14 @@ def _(dead_units, rng):
 
 @exercise.check("dead_units: maps that fire in one image only, at one place only")
 def _(dead_units, rng):
-    y = np.zeros((4, 6, 2, 3))
-    y[:, 5] = rng.random((4, 2, 3)) + 0.1
+    y = np.zeros((4, 7, 2, 3))
+    y[:, 5:] = rng.random((4, 2, 2, 3)) + 0.1
+    y[:, 6, 0, 1] = 0  # one dark place among many that fire
     y[1, 2, 1, 2] = y[3, 0, 0, 1] = 5.0
-    y[2, 1] = 3.0
+    y[0, 1] = 3.0
     expect(
         dead_units(y),
-        [False, False, False, True, True, False],
+        [False, False, False, True, True, False, False],
         "dead_units of maps of which only numbers 3 and 4 never fire",
     )
 
@@ -114,6 +116,7 @@ exercise.mistake(
     "(y == 0).all(axis=(0, *range(2, y.ndim)))",
     "(y[:1] == 0).all(axis=(0, *range(2, y.ndim)))",
 )
+exercise.mistake("a small activity is not 0: compare with 0 itself", "(y == 0).mean()", "(y < 1e-6).mean()")
 exercise.mistake(
     "a small activity is not none: the slope of ReLU is 1 for it as for any other, so compare with 0 itself",
     "return (y == 0).all",

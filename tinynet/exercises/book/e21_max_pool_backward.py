@@ -3,6 +3,10 @@
 The paper pools windows of 3x3 that are 2 apart (section 3.4), so that neighbours share a row or a column of pixels. Only the
 largest pixel of a window has any influence on its output, so it alone gets the gradient; and a pixel that is the largest of
 several windows gets the gradient of each.
+
+If several pixels of a window are equally large, the first in reading order gets all. That is what frameworks do here: of a
+window, the way forward keeps nothing but the place of its largest pixel, and a place is one pixel. (The max of e10 keeps no
+place; there equal numbers share.)
 """
 
 import numpy as np
@@ -48,23 +52,33 @@ def _(max_pool_backward, rng):
 @exercise.check("3x3 windows, stride 2, as in the paper")
 def _(max_pool_backward, rng):
     gradients(
-        lambda x: forward(x, 3, 2), [distinct(rng, 2, 2, 5, 7)], lambda dy, x: max_pool_backward(dy, x, 3, 2), rng, ["x"]
+        lambda x: forward(x, 3, 2), [distinct(rng, 2, 3, 6, 7)], lambda dy, x: max_pool_backward(dy, x, 3, 2), rng, ["x"]
     )
 
 
 @exercise.check("2x2 windows, stride 3: pixels that no window sees")
 def _(max_pool_backward, rng):
     gradients(
-        lambda x: forward(x, 2, 3), [distinct(rng, 1, 2, 6, 8)], lambda dy, x: max_pool_backward(dy, x, 2, 3), rng, ["x"]
+        lambda x: forward(x, 2, 3), [distinct(rng, 2, 1, 5, 8)], lambda dy, x: max_pool_backward(dy, x, 2, 3), rng, ["x"]
     )
 
 
 @exercise.check("ties: the first gets all")
 def _(max_pool_backward, rng):
-    dy = rng.uniform(1, 2, size=(1, 1, 2, 2))
-    dx = np.zeros((1, 1, 5, 5))
-    dx[:, :, ::2, ::2][:, :, :2, :2] = dy
-    expect(max_pool_backward(dy, np.full((1, 1, 5, 5), -1.0), 3, 2), dx, "dx where all pixels are equal")
+    x, dy = -1.0 - rng.integers(2, size=(1, 2, 5, 7)), rng.uniform(1, 2, size=(1, 2, 2, 3))
+    expect(max_pool_backward(dy, x, 3, 2), pixel_by_pixel(dy, x, 3, 2), "dx for pixels that are all -1 or -2")
+
+
+def pixel_by_pixel(dy, x, size, stride):
+    """The definition: a later pixel wins only if it is larger."""
+    dx = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(dy.shape):
+        best = n, c, i * stride, j * stride
+        for u, v in np.ndindex(size, size):
+            here = n, c, i * stride + u, j * stride + v
+            best = here if x[here] > x[best] else best
+        dx[best] += dy[n, c, i, j]
+    return dx
 
 
 exercise.mistake(
@@ -78,10 +92,34 @@ exercise.mistake(
     "dx[n, c, i + first // size, j + first % size]",
 )
 exercise.mistake(
+    "the window's own place is forgotten: first // size and first % size count from the corner of window (i, j)",
+    "dx[n, c, i * stride + first // size, j * stride + first % size]",
+    "dx[n, c, first // size, first % size]",
+)
+exercise.mistake(
+    "of equally large pixels the last gets all; it is to be the first",
+    ".argmax(axis=2)",
+    "[:, :, ::-1].argmax(axis=2)",
+    "dx[n, c, i",
+    "first = size * size - 1 - first\n            dx[n, c, i",
+)
+exercise.mistake(
     "row and column are swapped: in reading order, element k of a window is in row k // size and column k % size",
     "i * stride + first // size, j * stride + first % size",
     "i * stride + first % size, j * stride + first // size",
 )
+
+
+@exercise.mistake(
+    "the windows are taken `size` apart; they are `stride` apart, so that they may overlap or leave pixels out"
+)
+def _(dy, x, size, stride):
+    dx = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(dy.shape):
+        window = x[n, c, i * size : (i + 1) * size, j * size : (j + 1) * size]
+        row, column = np.unravel_index(window.argmax(), window.shape)
+        dx[n, c, i * size + row, j * size + column] += dy[n, c, i, j]
+    return dx
 
 
 @exercise.mistake("all pixels that are as large as the largest get the gradient; only the first may")
@@ -90,6 +128,16 @@ def _(dy, x, size, stride):
     for i, j in np.ndindex(dy.shape[2:]):
         part = np.s_[:, :, i * stride : i * stride + size, j * stride : j * stride + size]
         dx[part] += (x[part] == x[part].max(axis=(2, 3), keepdims=True)) * dy[:, :, i, j][:, :, None, None]
+    return dx
+
+
+@exercise.mistake("equally large pixels share the gradient; that is the max of e10, here the first of them gets all")
+def _(dy, x, size, stride):
+    dx = np.zeros_like(x)
+    for i, j in np.ndindex(dy.shape[2:]):
+        part = np.s_[:, :, i * stride : i * stride + size, j * stride : j * stride + size]
+        won = x[part] == x[part].max(axis=(2, 3), keepdims=True)
+        dx[part] += won / won.sum(axis=(2, 3), keepdims=True) * dy[:, :, i, j][:, :, None, None]
     return dx
 
 
