@@ -68,11 +68,13 @@ def judge(slopes, f, slope, x, rtol, dtype=np.float32):
 
 def cause(points, values, x, found):
     """The sentence that the two points deserve, if the slope was made of nothing but f there and their distance."""
-    if len(points) != 2 or any(np.shape(a) != x.shape for a in (*points, found)):
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f":
+        return None
+    if len(points) != 2 or any(a.shape != x.shape for a in (*points, *values, found)):
         return None
     between, eps, size = points[0] - points[1], np.finfo(x.dtype).eps, abs(x.astype(np.float64))
     with np.errstate(all="ignore"):
-        divisor = (values[0] - values[1]) / np.asarray(found, np.float64)
+        divisor = (values[0] - values[1]) / found.astype(np.float64)
     told = np.isfinite(divisor)
     off = abs(divisor - between)[told]
     if (off > (8 * eps * (size + abs(between)))[told]).any():
