@@ -2,6 +2,8 @@
 
 import ast
 import json
+import logging
+import sys
 
 import numpy as np
 import pytest
@@ -99,6 +101,9 @@ def test_a_solution_that_was_shown_first_earns_nothing(tmp_path, monkeypatch, ca
     capsys.readouterr()
     entry = next(e for e in report(capsys)["exercises"] if e["name"] == RELU)
     assert (entry["state"], entry["points"]) == ("gave_up", 0)
+    (tmp_path / f"{RELU}.py").write_text(edited(RELU, "dy * (x > 0)", "dy * (x >= 0)"))
+    entry = next(e for e in report(capsys)["exercises"] if e["name"] == RELU)
+    assert (entry["state"], entry["points"]) == ("fail", 0), "breaking a check again earns nothing"
 
 
 def test_hidden_variants_draw_other_values_and_are_repeatable(handed_in, capsys):
@@ -186,6 +191,22 @@ def test_numpy_warnings_of_a_learner_do_not_reach_stderr(capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_nothing_that_is_written_while_a_cell_is_graded_reaches_stderr(capfd):
+    log = logging.Logger("a learner's")
+    log.addHandler(logging.StreamHandler(sys.stderr))  # which holds the stream
+
+    def talking(dy, x):
+        print("here", file=sys.stderr)
+        log.warning("there")
+        return relu_backward(dy, x)
+
+    assert grade("e19", talking, tanh_backward, points=5) == 5
+    out = capfd.readouterr()
+    assert "here" in out.out and "there" in out.out and out.err == ""
+    print("again", file=sys.stderr)
+    assert capfd.readouterr().err == "again\n"
+
+
 def test_check_prints_and_returns_none(capsys):
     assert check("e19", relu_backward, tanh_backward) is None
     assert "passed" in capsys.readouterr().out
@@ -212,8 +233,9 @@ def test_the_export_has_a_notebook_a_chapter_with_unique_grade_ids(tmp_path):
     made = notebooks(tmp_path / "source")
     assert list(made) == [f"chapter_{c:02}.ipynb" for c in dict.fromkeys(e.chapter for e in exercises().values())]
     cells = [cell for notebook in made.values() for cell in notebook["cells"]]
-    marks = [cell["metadata"]["nbgrader"] for cell in cells if cell["metadata"]]
-    assert len({m["grade_id"] for m in marks}) == len(marks) == 2 * len(exercises())
+    marks = [cell["metadata"]["nbgrader"] for cell in cells if "nbgrader" in cell["metadata"]]
+    bugs = sum(bool(e.starts) for e in exercises().values())  # nbgrader would put a stub in the place of a bug to find
+    assert len({m["grade_id"] for m in marks}) == len(marks) == 2 * len(exercises()) - bugs and bugs == 2
     assert all(m["schema_version"] == 3 for m in marks)
     graded = [m for m in marks if m["grade"]]
     assert sum(m["points"] for m in graded) == sum(e.points for e in exercises().values())
@@ -231,7 +253,9 @@ def test_exported_cells_run_and_their_last_value_is_the_grade(tmp_path, version,
                 continue
             mark = cell["metadata"].get("nbgrader", {})
             if mark.get("grade"):
-                earned = eval(text, space)
+                *before, last = ast.parse(text).body
+                exec(ast.unparse(before), space)
+                earned = eval(ast.unparse(last), space)
                 bug = find(mark["grade_id"].split("-")[0]).starts
                 full = mark["points"] if version == "instructor" and not bug else 0
                 assert type(earned) is float

@@ -80,6 +80,7 @@ def parser():
     report.add_argument("--seed-file", metavar="FILE", help="a secret text that draws other shapes and values")
     export = command("export", actions.export)
     export.add_argument("--nbgrader", required=True, metavar="DIR", help="where the notebooks go")
+    export.add_argument("--seed-file", metavar="FILE", help="a secret text that draws other values when they are graded")
     dev = command("dev", actions.dev)
     dev.add_argument("what", choices=["check", "new"])
     dev.add_argument("names", nargs="*", metavar="NAME")

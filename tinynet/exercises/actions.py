@@ -142,7 +142,7 @@ def report(options):
 
 
 def export(options):
-    for path in notebook.export(options.nbgrader):
+    for path in notebook.export(options.nbgrader, reports.seed_from(options.seed_file)):
         say(path)
     return 0
 

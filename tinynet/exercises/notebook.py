@@ -1,11 +1,13 @@
 """Judging from a notebook cell, and the export to nbgrader.
 
 nbgrader gives full marks for a cell that returns anything but a number, and none for one that writes to standard error: so
-`grade` returns a float or raises, and prints to standard output only.
+`grade` returns a float or raises, and whatever is written meanwhile, by whomever, goes to standard output.
 """
 
 import ast
+import contextlib
 import json
+import sys
 from pathlib import Path
 
 import tinynet
@@ -29,7 +31,19 @@ def grade(name, *functions, points, seed=0):
 
     Raises UsageError as `check` does. seed: another one draws other shapes and values.
     """
-    return float(points) * earned(*_judged(name, functions, seed))
+    with _nothing_on_stderr():
+        return float(points) * earned(*_judged(name, functions, seed))
+
+
+@contextlib.contextmanager
+def _nothing_on_stderr():
+    """What is written to standard error inside goes to standard output, also by those who hold the stream, as loggers do."""
+    stream = sys.stderr
+    with contextlib.redirect_stderr(sys.stdout), contextlib.ExitStack() as later:
+        with contextlib.suppress(AttributeError, TypeError):  # not every stream lets itself be changed
+            stream.write = sys.stdout.write
+            later.callback(delattr, stream, "write")
+        yield
 
 
 def _judged(name, functions, seed):
@@ -55,10 +69,11 @@ def _is_ours(function):
     return code is not None and Path(code.co_filename).is_relative_to(Path(tinynet.__file__).parent)
 
 
-def export(folder):
+def export(folder, seed=0):
     """Write one notebook a chapter into `folder`, as an nbgrader source; returns the paths.
 
-    Raises UsageError if one of them exists.
+    seed: of the values that are judged when the notebooks are graded; the students' version has seed 0. Raises UsageError if
+    one of the notebooks exists.
     """
     folder, chapters = Path(folder), {}
     for exercise in exercises().values():
@@ -70,28 +85,35 @@ def export(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for chapter, path in paths.items():
-            path.write_text(json.dumps(_notebook(chapter, chapters[chapter]), indent=1) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(_notebook(chapter, chapters[chapter], seed), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written ({error.strerror}); choose another folder") from error
     return list(paths.values())
 
 
-def _notebook(chapter, members):
+def _notebook(chapter, members, seed):
     cells = [_cell("markdown", f"c{chapter:02}", f"# Exercises of chapter {chapter}")]
-    cells.append(_cell("code", f"c{chapter:02}-start", "import numpy as np\n\nfrom tinynet.exercises import grade"))
+    cells.append(_cell("code", f"c{chapter:02}-start", "import numpy as np"))
     for exercise in members:
         names = ", ".join(exercise.functions)
         about = f"## {exercise.short}: {exercise.title}\n\n{exercise.statement}"
-        task = f'grade("{exercise.name}", {names}, points={exercise.points:g})'
-        answer = dict(solution=True, task=False, locked=False, grade=False)
+        task = f'grade("{exercise.name}", {names}, points={exercise.points:g}, seed=seed)'
+        # A find-the-bug exercise is an ordinary cell: nbgrader would put a stub in the place of the bug.
+        answer = {} if exercise.starts else dict(solution=True, task=False, locked=False, grade=False)
         graded = dict(solution=False, task=False, locked=True, grade=True, points=exercise.points)
         cells += [
             _cell("markdown", f"{exercise.short}-text", about),
             _cell("code", f"{exercise.short}-answer", _answer(exercise), **answer),
-            _cell("code", f"{exercise.short}-grade", task, **graded),
+            _cell("code", f"{exercise.short}-grade", f"{_before_grading(seed)}\n{task}", **graded),
         ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _before_grading(seed):
+    """The names that a graded cell uses, set in the cell itself: whatever an answer calls `grade` is not called."""
+    hidden = f"### BEGIN HIDDEN TESTS\nseed = {seed}\n### END HIDDEN TESTS\n" if seed else ""
+    return f"from tinynet.exercises import grade\n\nseed = 0\n{hidden}"
 
 
 def _answer(exercise):

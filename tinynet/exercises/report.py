@@ -20,7 +20,7 @@ def record(judged, workspace):
     "max", "checks": [{"name", "state", "rel", "index"}], "sentence", "same_for_everybody", "hints_used", "sha256",
     "seconds"}]}. state: pass, fail, inconclusive, unattempted, or gave_up for a file that passes after its solution was
     shown. A check that was not reached is missing; rel and index are those of the worst entry, or null. points: max times
-    the part of the checks that passed, without those that pass before a bug is found, and 0 for gave_up.
+    the part of the checks that passed, without those that pass before a bug is found, and 0 once the solution was shown.
     same_for_everybody: no check draws anything, so a seed file makes no variant. The same files and seed give the same
     report, but for "seconds".
     """
@@ -35,10 +35,9 @@ def record(judged, workspace):
 
 
 def _entry(exercise, verdict, known):
-    gave_up = verdict.state == "pass" and known.get("gave_up", False)
-    part = 0 if gave_up else earned(exercise, verdict.findings)
-    if verdict.sentence:  # cut short: what passed before the file misbehaved earns nothing
-        part = 0
+    shown = known.get("gave_up", False)
+    # Cut short: what passed before the file misbehaved earns nothing.
+    part = 0 if shown or verdict.sentence else earned(exercise, verdict.findings)
     checks = [
         {"name": f.name, "state": f.state, "rel": f.rel, "index": None if f.index is None else list(f.index)}
         for f in verdict.findings
@@ -46,7 +45,7 @@ def _entry(exercise, verdict, known):
     return {
         "name": exercise.name,
         "chapter": exercise.chapter,
-        "state": "gave_up" if gave_up else verdict.state,
+        "state": "gave_up" if shown and verdict.state == "pass" else verdict.state,
         "points": round(exercise.points * part, 2),
         "max": exercise.points,
         "checks": checks,
