@@ -45,31 +45,43 @@ def _around(manager, function):
         raise TypeError(f"{name}: an asynchronous generator is not decorated; write `with {name}():` inside it")
 
     if inspect.isgeneratorfunction(function):
-
-        def decorated(*args, **kwargs):
-            running = function(*args, **kwargs)
-            go, given = running.send, None
-            try:
-                while True:
-                    with manager():
-                        result = go(given)
-                    try:
-                        go, given = running.send, (yield result)
-                    except BaseException as error:  # thrown in by the caller, or GeneratorExit from close()
-                        go, given = running.throw, error
-            except StopIteration as end:
-                return end.value
-
+        kind = _generator
     elif inspect.iscoroutinefunction(function):
-
-        async def decorated(*args, **kwargs):
-            with manager():
-                return await function(*args, **kwargs)
-
+        kind = _coroutine
     else:
+        kind = _function
+    return functools.wraps(function)(kind(manager, function))
 
-        def decorated(*args, **kwargs):
-            with manager():
-                return function(*args, **kwargs)
 
-    return functools.wraps(function)(decorated)
+def _function(manager, function):
+    def decorated(*args, **kwargs):
+        with manager():
+            return function(*args, **kwargs)
+
+    return decorated
+
+
+def _coroutine(manager, function):
+    async def decorated(*args, **kwargs):
+        with manager():
+            return await function(*args, **kwargs)
+
+    return decorated
+
+
+def _generator(manager, function):
+    def decorated(*args, **kwargs):
+        running = function(*args, **kwargs)
+        go, given = running.send, None
+        try:
+            while True:
+                with manager():
+                    result = go(given)
+                try:
+                    go, given = running.send, (yield result)
+                except BaseException as error:  # thrown in by the caller, or GeneratorExit from close()
+                    go, given = running.throw, error
+        except StopIteration as end:
+            return end.value
+
+    return decorated

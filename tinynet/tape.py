@@ -9,6 +9,7 @@ switches device. So an operation is a forward result and a function from gradien
 import contextvars
 import itertools
 import weakref
+from collections.abc import Callable
 from operator import attrgetter
 
 from tinynet import forks
@@ -33,7 +34,7 @@ class Entry:
         self.gradient, self.owner, self.leaf = None, _BORROWED, None
 
 
-def record(op, data, inputs, backward):
+def record(op: str, data, inputs: tuple, backward: Callable | None):
     """The Tensor with value `data`, on the tape if any of `inputs` is.
 
     op: the name that the tape shows. data: array. inputs: tuple of Tensors, of one device and one dtype.
@@ -61,14 +62,14 @@ def record(op, data, inputs, backward):
     return first.__class__(data, device, Entry(op, device, parents, data.shape, data.dtype, backward))
 
 
-def leaf(tensor):
+def leaf(tensor) -> Entry:
     """The entry of a tensor that was made by the user: where its gradient arrives."""
     entry = Entry("leaf", tensor.device, (), tensor.data.shape, tensor.data.dtype, None)
     entry.leaf = weakref.ref(tensor)
     return entry
 
 
-def backward(entry, gradient, keep=False):
+def backward(entry: Entry, gradient, keep: bool = False) -> None:
     """Play the tape that ends in `entry` backwards; gradients arrive in `.grad` of the leaves.
 
     The first gradient that reaches an entry is borrowed and never written to; a second one makes a fresh sum; later
@@ -149,7 +150,7 @@ def _freed(_):
     )
 
 
-def sum_to(gradient, shape, op="op"):
+def sum_to(gradient, shape: tuple[int, ...], op: str = "op"):
     """Sum `gradient` over the axes along which an array of `shape` was broadcast: the adjoint of broadcasting.
 
     Raises ValueError if no broadcast leads from `shape` to the gradient's shape.
@@ -162,7 +163,7 @@ def sum_to(gradient, shape, op="op"):
     return gradient.sum(axis=axes).reshape(shape)
 
 
-def entries(last):
+def entries(last: Entry) -> list[Entry]:
     """All entries that `last` depends on, and `last`, in the order of their creation."""
     seen, todo = {last}, [last]
     while todo:
@@ -183,7 +184,7 @@ def no_grad():
         _recording.reset(token)
 
 
-def check_alike(op, inputs):
+def check_alike(op: str, inputs: tuple) -> None:
     """Raises DeviceError for inputs of two devices, TypeError for inputs of two dtypes.
 
     `record` calls it; an op calls it earlier if its forward would fail on such a mixture in a less helpful way.

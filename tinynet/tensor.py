@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from tinynet.devices import as_device
+from tinynet.devices import Device, as_device
 from tinynet.ops import arithmetic, comparisons, reductions, shaping, transfer
 from tinynet.tape import backward
 from tinynet.value import Value
@@ -25,7 +25,7 @@ class Tensor(Value):
     __slots__ = ()
     __array_ufunc__ = None  # np.ndarray * Tensor hands over to Tensor.__rmul__ instead of looping over elements
 
-    def backward(self, gradient=None, keep=False):
+    def backward(self, gradient=None, keep: bool = False) -> None:
         """Put d self / d leaf into `.grad` of every leaf, adding to what is there.
 
         gradient: array or Tensor of this shape, the gradient of some loss with respect to this tensor; it may be left
@@ -52,17 +52,17 @@ class Tensor(Value):
                 raise ValueError(f"backward: gradient has shape {gradient.shape}, this tensor has shape {self.shape}")
         backward(self.entry, gradient, keep)
 
-    def item(self):
+    def item(self) -> bool | int | float:
         """The value of a one-element tensor as a Python number; raises ValueError for any other size."""
         if self.data.size != 1:
             raise ValueError(f"item: expected a tensor with one element, got shape {self.shape}; use .numpy()")
         return self.numpy().item()
 
-    def to(self, device):
+    def to(self, device: Device | str) -> "Tensor":
         """This tensor on another device: itself if it is there already, else a recorded copy (see `transfer`)."""
         return transfer.transfer(self, device)
 
-    def astype(self, dtype):
+    def astype(self, dtype) -> "Tensor":
         """This tensor in another dtype, recorded: its gradient comes back in this tensor's dtype."""
         return arithmetic.astype(self, dtype)
 
@@ -124,7 +124,7 @@ class Tensor(Value):
             "build a new one with tn.concat, tn.stack or tn.pad, or write into .data outside the tape"
         )
 
-    def __getitem__(self, index):
+    def __getitem__(self, index) -> "Tensor":
         return shaping.index(self, index)
 
     def __contains__(self, value):
@@ -151,75 +151,75 @@ class Tensor(Value):
     def __ge__(self, other):
         return comparisons.compare(">=", operator.ge, self, other)
 
-    def __add__(self, other):
+    def __add__(self, other) -> "Tensor":
         return arithmetic.add(self, other)
 
-    def __radd__(self, other):
+    def __radd__(self, other) -> "Tensor":
         return arithmetic.add(other, self)
 
-    def __sub__(self, other):
+    def __sub__(self, other) -> "Tensor":
         return arithmetic.sub(self, other)
 
-    def __rsub__(self, other):
+    def __rsub__(self, other) -> "Tensor":
         return arithmetic.sub(other, self)
 
-    def __mul__(self, other):
+    def __mul__(self, other) -> "Tensor":
         return arithmetic.mul(self, other)
 
-    def __rmul__(self, other):
+    def __rmul__(self, other) -> "Tensor":
         return arithmetic.mul(other, self)
 
-    def __truediv__(self, other):
+    def __truediv__(self, other) -> "Tensor":
         return arithmetic.div(self, other)
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other) -> "Tensor":
         return arithmetic.div(other, self)
 
-    def __pow__(self, other):
+    def __pow__(self, other) -> "Tensor":
         return arithmetic.pow(self, other)
 
-    def __rpow__(self, other):
+    def __rpow__(self, other) -> "Tensor":
         return arithmetic.pow(other, self)
 
-    def __matmul__(self, other):
+    def __matmul__(self, other) -> "Tensor":
         return arithmetic.matmul(self, other)
 
-    def __rmatmul__(self, other):
+    def __rmatmul__(self, other) -> "Tensor":
         return arithmetic.matmul(other, self)
 
-    def __neg__(self):
+    def __neg__(self) -> "Tensor":
         return arithmetic.neg(self)
 
-    def __abs__(self):
+    def __abs__(self) -> "Tensor":
         return arithmetic.abs(self)
 
-    def sum(self, axis=None, keepdims=False):
+    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
         return reductions.sum(self, axis, keepdims)
 
-    def mean(self, axis=None, keepdims=False):
+    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
         return reductions.mean(self, axis, keepdims)
 
-    def max(self, axis=None, keepdims=False):
+    def max(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
         return reductions.max(self, axis, keepdims)
 
-    def min(self, axis=None, keepdims=False):
+    def min(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
         return reductions.min(self, axis, keepdims)
 
-    def reshape(self, *shape):
+    def reshape(self, *shape) -> "Tensor":
         return shaping.reshape(self, *shape)
 
-    def transpose(self, *axes):
+    def transpose(self, *axes) -> "Tensor":
         return shaping.transpose(self, *axes)
 
     @property
-    def T(self):
+    def T(self) -> "Tensor":
         return shaping.transpose(self)
 
-    def flatten(self, start_dim=0, end_dim=-1):
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor":
         return shaping.flatten(self, start_dim, end_dim)
 
 
-def tensor(data, requires_grad=False, device=None, dtype=None):
+def tensor(data, requires_grad: bool = False, device: Device | str | None = None, dtype=None) -> Tensor:
     """A new Tensor with a copy of `data`.
 
     data: number, nested list, array or Tensor. device: Device or name, default cpu:0. dtype: default the array's own;

@@ -16,7 +16,7 @@ def mean_image(
 ) -> np.ndarray:
     """The average training image, one value per pixel and channel: float32 (3, size, size), 0..255.
 
-    Taken over ``limit`` images drawn at random (all, if there are fewer); broken ones are left out. ``progress`` wraps
+    Taken over `limit` images drawn at random (all, if there are fewer); broken ones are left out. `progress` wraps
     the iterable, as tqdm does. Raises DataError when most images are broken. Paper section 2: "subtracting the mean
     activity over the training set from each pixel".
     """
@@ -28,11 +28,11 @@ def mean_image(
 
 
 def pca(dataset: Dataset, limit: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The principal axes of the RGB values (0..255) of the training images: ``(stdevs, directions)``.
+    """The principal axes of the RGB values (0..255) of the training images: `(stdevs, directions)`.
 
-    ``stdevs`` is float32 (3,), greatest first; row ``directions[i]``, float32, is the unit vector p_i that goes with
-    ``stdevs[i]``. Paper section 4.1 calls lambda_i the eigenvalue of the covariance matrix, but the 2012 code
-    multiplies by its square root, the standard deviation (``color_stdevs``): an eigenvalue would move a pixel by
+    `stdevs` is float32 (3,), greatest first; row `directions[i]`, float32, is the unit vector p_i that goes with
+    `stdevs[i]`. Paper section 4.1 calls lambda_i the eigenvalue of the covariance matrix, but the 2012 code
+    multiplies by its square root, the standard deviation (`color_stdevs`): an eigenvalue would move a pixel by
     hundreds of grey levels. Raises DataError when most images are broken.
     """
     count, total, squares = 0, np.zeros(3), np.zeros((3, 3))
@@ -50,7 +50,7 @@ def pca(dataset: Dataset, limit: int = 1000, seed: int = 0) -> tuple[np.ndarray,
 
 
 def random_crops(images: np.ndarray, crop: int, rng: np.random.Generator) -> np.ndarray:
-    """A random ``crop`` x ``crop`` window of each image, mirrored left to right with probability 1/2.
+    """A random `crop` x `crop` window of each image, mirrored left to right with probability 1/2.
 
     images uint8 (N, 3, S, S) -> uint8 (N, 3, crop, crop). Each image draws its own offset from all S - crop + 1
     positions per axis: 33 x 33 x 2 = 2178 pictures of a 256-pixel image, as the 2012 code has it, where paper section
@@ -89,7 +89,7 @@ def colour_shift(
 ) -> np.ndarray:
     """One RGB offset per image, [p1 p2 p3][a1 l1, a2 l2, a3 l3]^T with a_i ~ N(0, sigma): float32 (n, 3).
 
-    p_i are the rows of ``directions`` and l_i the ``stdevs`` of :func:`pca`; all pixels of an image move together, as
+    p_i are the rows of `directions` and l_i the `stdevs` of `pca`; all pixels of an image move together, as
     they do when the light changes (paper section 4.1, with the 2012 code's standard deviations for lambda_i).
     """
     amounts = rng.normal(0.0, sigma, (n, 3)) * stdevs
@@ -100,8 +100,8 @@ def subtract_mean(crops: np.ndarray, mean: np.ndarray, crop: int, scale: float =
     """What the network sees: (crops - central crop of the mean image) * scale, float32.
 
     crops (..., 3, crop, crop) in 0..255, mean (3, S, S). Wherever a window was cut from, the *central* window of the
-    mean is subtracted, as the 2012 source does. ``scale`` is 1 in the paper, which feeds values of about +-128.
-    Raises ValueError when the crops are not of side ``crop``.
+    mean is subtracted, as the 2012 source does. `scale` is 1 in the paper, which feeds values of about +-128.
+    Raises ValueError when the crops are not of side `crop`.
     """
     if crops.shape[-2:] != (crop, crop):
         raise ValueError(f"subtract_mean: crops {crops.shape} must end in ({crop}, {crop}), the crop that was given")
@@ -119,7 +119,7 @@ def _positions(images: np.ndarray, crop: int) -> int:
 
 
 def _sample(dataset: Dataset, limit: int, seed: int, progress: Callable[[Iterable], Iterable] | None) -> Iterable:
-    """Up to ``limit`` random images that can be decoded; smaller limits are prefixes of greater ones."""
+    """Up to `limit` random images that can be decoded; smaller limits are prefixes of greater ones."""
     chosen = np.random.default_rng(seed).permutation(len(dataset))[:limit].tolist()
     found = False
     for i in chosen if progress is None else progress(chosen):

@@ -11,8 +11,8 @@ from tinynet.errors import DataError
 class Dataset(Protocol):
     """Labelled square RGB images that can be asked for by number, from any thread.
 
-    ``classes[i]`` is the readable name of label ``i``; ``labels`` is int64 (n,); ``size`` is the stored side in pixels;
-    ``source`` is one line saying what this is. ``tried`` counts the different images looked at so far and ``broken``
+    `classes[i]` is the readable name of label `i`; `labels` is int64 (n,); `size` is the stored side in pixels;
+    `source` is one line saying what this is. `tried` counts the different images looked at so far and `broken`
     names those of them that could not be decoded, each once.
     """
 
@@ -26,10 +26,10 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def image(self, i: int) -> np.ndarray | None:
-        """Image ``i``: uint8 (3, size, size), RGB, read-only; None when its file is broken."""
+        """Image `i`: uint8 (3, size, size), RGB, read-only; None when its file is broken."""
 
     def name(self, i: int) -> str:
-        """Where image ``i`` comes from: a path, or a short description."""
+        """Where image `i` comes from: a path, or a short description."""
 
 
 def check_broken(dataset: Dataset) -> None:
@@ -58,7 +58,7 @@ def look_at(dataset: Dataset) -> None:
 
 
 def fingerprint(dataset: Dataset, root: str | None = None) -> str:
-    """A hash of the names of the images, below the folder ``root``, and of their labels: the same set has the same."""
+    """A hash of the names of the images, below the folder `root`, and of their labels: the same set has the same."""
     found = hashlib.sha256(dataset.labels.tobytes())
     for i in range(len(dataset)):
         found.update(dataset.name(i).removeprefix(root or "").encode("utf-8", "surrogateescape") + b"\0")

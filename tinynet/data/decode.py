@@ -28,12 +28,12 @@ _UPRIGHT = {
 
 
 def decode(source: str | os.PathLike | Image.Image, size: int) -> np.ndarray:
-    """The central square of an image, its side resized to ``size``: uint8 (3, size, size), RGB.
+    """The central square of an image, its side resized to `size`: uint8 (3, size, size), RGB.
 
-    The same as resizing the shorter side to ``size`` and cutting out the central ``size`` x ``size`` (paper, section
+    The same as resizing the shorter side to `size` and cutting out the central `size` x `size` (paper, section
     2), but cutting comes first, so a 50,000 x 10 panorama needs no more memory than its file. Turned upright by its
     EXIF orientation, composited on white where transparent, first frame where animated, 16-bit and float greys scaled
-    to 0..255. Raises TooManyPixels above the limit of :func:`allow_pixels`, and whatever Pillow raises for a broken file;
+    to 0..255. Raises TooManyPixels above the limit of `allow_pixels`, and whatever Pillow raises for a broken file;
     its warnings are muted.
     """
     _mute_pillow()
@@ -49,7 +49,7 @@ def decode(source: str | os.PathLike | Image.Image, size: int) -> np.ndarray:
 
 
 def shorter_side(path: str | os.PathLike) -> int:
-    """Pixels of the shorter side of an image file, whose pixels are not decoded; raises as :func:`decode` does."""
+    """Pixels of the shorter side of an image file, whose pixels are not decoded; raises as `decode` does."""
     _mute_pillow()
     with open(path, "rb") as file, _opened(file) as image:
         return min(image.size)
@@ -60,9 +60,9 @@ class TooManyPixels(DataError):
 
 
 def allow_pixels(most: int) -> None:
-    """Decode images of up to ``most`` pixels from now on; above it Pillow suspects an attack, and so do we.
+    """Decode images of up to `most` pixels from now on; above it Pillow suspects an attack, and so do we.
 
-    It is Pillow's own limit, twice ``PIL.Image.MAX_IMAGE_PIXELS``; a JPEG is measured as small as its decoder can make it.
+    It is Pillow's own limit, twice `PIL.Image.MAX_IMAGE_PIXELS`; a JPEG is measured as small as its decoder can make it.
     """
     Image.MAX_IMAGE_PIXELS = -(-most // 2)
 
@@ -85,7 +85,7 @@ def _check_pixels(size: tuple[int, int]) -> None:
 
 
 def _too_many(pixels: str) -> TooManyPixels:
-    return TooManyPixels(f"it has {pixels} pixels, and at most {2 * Image.MAX_IMAGE_PIXELS:,} are allowed")
+    return TooManyPixels(f"it has {pixels} pixels, and at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} are allowed")
 
 
 def image_for_network(source: str | os.PathLike | Image.Image, size: int) -> np.ndarray:
@@ -110,7 +110,8 @@ def image_for_network(source: str | os.PathLike | Image.Image, size: int) -> np.
 
 
 def _square(image: Image.Image, size: int) -> np.ndarray:
-    raw = image.tile[0][3] if getattr(image, "tile", None) else None  # how the file has its pixels; gone after `load`
+    tiles = getattr(image, "tile", None)
+    raw = tiles[0][3] if tiles else None  # how the file has its pixels; gone after `load`
     image.load()
     orientation = _orientation(image)  # only now: Pillow turns TIFFs itself while it loads them, and says so in the tag
     image = _eight_bits(image, raw if isinstance(raw, str) else image.mode)

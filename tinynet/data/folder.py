@@ -4,6 +4,7 @@ import os
 import unicodedata
 from collections import Counter
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -19,14 +20,14 @@ _ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst", ".zi
 def folder(
     path: str | os.PathLike, size: int = 256, seed: int = 0, val_fraction: float = 0.1, cache_bytes: int = 1 << 30
 ) -> tuple[ImageFolder, ImageFolder]:
-    """The training and validation images of a folder, their shorter sides resized to ``size`` (paper section 2: 256).
+    """The training and validation images of a folder, their shorter sides resized to `size` (paper section 2: 256).
 
     Layouts: DIR/<class>/...; DIR/train/<class>/... with DIR/val/<class>/..., in any of the spellings that
-    :func:`~tinynet.data.splits.find` knows; Tiny ImageNet's own (wnids.txt, train/<wnid>/images, val/val_annotations.txt).
+    `find` knows; Tiny ImageNet's own (wnids.txt, train/<wnid>/images, val/val_annotations.txt).
     Without validation images, a
-    ``val_fraction`` of each class is held out, drawn with ``seed``: at least one image of every class that has two.
-    Names come from words.txt where there is one. Decoded images are kept, up to ``cache_bytes`` for both sets together.
-    ``source`` of the training images says which files of other kinds the class folders have.
+    `val_fraction` of each class is held out, drawn with `seed`: at least one image of every class that has two.
+    Names come from words.txt where there is one. Decoded images are kept, up to `cache_bytes` for both sets together.
+    `source` of the training images says which files of other kinds the class folders have.
     Raises DataError when the folder cannot be trained on.
     """
     root = Path(path)
@@ -64,26 +65,24 @@ def _layout(root: Path, others: set[str]) -> tuple[dict[str, list[str]], dict[st
     """The image files of each class, for training and validation, and what was taken for what.
 
     Those for validation are none where they must be held out. Files beside them that are no images are added to
-    ``others``, but for those that Tiny ImageNet has.
+    `others`, but for those that Tiny ImageNet has.
     """
     annotations = root / "val" / "val_annotations.txt"
     if annotations.is_file() and (root / "train").is_dir():
         return *_tiny_imagenet(root, annotations), ""
-    parts = splits.find(root, _folders(root))
-    if parts is None:
-        files = _classes(root, others)
-        _refuse_parts(root, files)
-    elif not (files := _classes(parts.train, others)):
+    parts = splits.find(root, _folders(root)) or splits.Parts(root, [])
+    if not (files := _classes(parts.train, others)):
         raise DataError(_no_classes(parts.train))
-    if not files:
-        raise DataError(_no_classes(root))
-    for candidate in parts.validation if parts else ():
+    if parts.train == root:
+        _refuse_parts(root, files)
+        return files, {}, ""
+    for candidate in parts.validation:
         if val := _classes(candidate, others):
             return files, val, f"; training in {parts.train.name}/, validation in {candidate.name}/"
         # A test folder without classes is what competitions hand out; a validation folder like that is a mistake.
         if not splits.is_test(candidate.name) and _images(candidate):
             raise DataError(_no_classes(candidate))
-    return files, {}, f"; training in {parts.train.name}/" if parts else ""
+    return files, {}, f"; training in {parts.train.name}/"
 
 
 def _refuse_parts(root: Path, files: dict[str, list[str]]) -> None:
@@ -166,7 +165,7 @@ def _folders(root: Path) -> list[str]:
 
 
 def _images(root: Path, others: set[str] | None = None) -> list[str]:
-    """The image files anywhere below a folder, sorted, the rest goes to ``others``; what is hidden does not count."""
+    """The image files anywhere below a folder, sorted, the rest goes to `others`; what is hidden does not count."""
     found, seen, others = [], set(), set() if others is None else others
     for here, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
         # Class folders are often links to another disk, and a link may lead back up.
@@ -195,7 +194,7 @@ def _entries(root: Path) -> list[Path]:
         _unreadable(error)
 
 
-def _unreadable(error: OSError) -> None:
+def _unreadable(error: OSError) -> NoReturn:
     raise DataError(f"{error.filename} cannot be read ({error.strerror}): change its permissions or choose another")
 
 

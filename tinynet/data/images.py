@@ -29,7 +29,7 @@ class Cache:
 
 
 class ImageFolder:
-    """Image files with labels, decoded when asked for; a :class:`~tinynet.data.dataset.Dataset`, safe for threads."""
+    """Image files with labels, decoded when asked for; a `Dataset`, safe for threads."""
 
     def __init__(self, root: Path, classes: list[str], paths: list[str], labels: np.ndarray, size: int, cache: Cache):
         self.classes, self.labels, self.size = classes, labels.astype(np.int64), size
@@ -37,17 +37,18 @@ class ImageFolder:
         self.broken: list[str] = []
         self.tried = 0
         self._paths, self._cache = paths, cache
-        self._looked_at, self._broken, self._lock = np.zeros(len(paths), bool), set(), Lock()
+        self._looked_at, self._lock = np.zeros(len(paths), bool), Lock()
+        self._broken: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def name(self, i: int) -> str:
-        """The path of image ``i``."""
+        """The path of image `i`."""
         return self._paths[i]
 
     def image(self, i: int) -> np.ndarray | None:
-        """Image ``i``: uint8 (3, size, size), RGB, read-only; None, and its name in ``broken``, when it is broken."""
+        """Image `i`: uint8 (3, size, size), RGB, read-only; None, and its name in `broken`, when it is broken."""
         path = told = self._paths[i]
         if (image := self._cache.images.get(path)) is None and path not in self._broken:
             try:

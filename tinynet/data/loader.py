@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 import numpy as np
@@ -14,10 +14,10 @@ from tinynet.data.dataset import Dataset, check_broken
 class Batches:
     """A data set as batches of float32 (N, 3, crop, crop) with labels int64 (N,).
 
-    ``mean`` is the mean image (3, size, size) and ``scale`` multiplies what is left after subtracting it. ``colour`` is
-    what :func:`~tinynet.data.augment.pca` returned, to shift the colours of training images by it, or None; it may be
-    changed between epochs. ``workers`` threads load ahead, 0 loads where the batches are asked for; the numbers that
-    come out are the same either way; they hand a training batch x to ``stage``, such as a device's, and pass on what it
+    `mean` is the mean image (3, size, size) and `scale` multiplies what is left after subtracting it. `colour` is
+    what `pca` returned, to shift the colours of training images by it, or None; it may be
+    changed between epochs. `workers` threads load ahead, 0 loads where the batches are asked for; the numbers that
+    come out are the same either way; they hand a training batch x to `stage`, such as a device's, and pass on what it
     returns. Raises ValueError for a batch, crop or number of workers that makes no sense.
     """
 
@@ -51,10 +51,10 @@ class Batches:
         return -(-len(self.dataset) // self.batch)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The training batches of one epoch, ``(x, labels)``, from batch ``start`` on.
+        """The training batches of one epoch, `(x, labels)`, from batch `start` on.
 
         The order is fixed by (seed, epoch) and the crops, flips and colours of batch b by (seed, epoch, b), so starting
-        at ``start`` gives exactly what an uninterrupted epoch would have given from there. Broken images are missing
+        at `start` gives exactly what an uninterrupted epoch would have given from there. Broken images are missing
         from their batch, which may become empty, so that batches keep their numbers; raises DataError when most images
         are broken.
         """
@@ -75,7 +75,7 @@ class Batches:
         yield from self._ahead(load, range(start, len(self)))
 
     def centre(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The central crops, ``(x, labels)``, in the order of the data set, for validation.
+        """The central crops, `(x, labels)`, in the order of the data set, for validation.
 
         Broken images are left out; raises DataError when most are broken.
         """
@@ -103,13 +103,13 @@ class Batches:
         return (np.stack(images) if images else None), np.array(kept, np.int64)
 
     def _ahead(self, load: Callable, numbers: Iterable[int]) -> Iterator:
-        """load(b, stop) for each b, in order, without the Nones; ``workers`` + 1 batches are under way at a time."""
+        """load(b, stop) for each b, in order, without the Nones; `workers` + 1 batches are under way at a time."""
         stop = Event()
         if self.workers == 0:
             yield from (loaded for b in numbers if (loaded := load(b, stop)) is not None)
             return
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="tinynet-data")
-        waiting = deque()
+        waiting: deque[Future] = deque()
         try:
             for b in numbers:
                 waiting.append(pool.submit(load, b, stop))

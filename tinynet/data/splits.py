@@ -23,7 +23,7 @@ class Parts:
 
 
 def find(root: Path, names: list[str]) -> Parts | None:
-    """The parts of a data set among the folders ``names`` of ``root``; None if these are its classes.
+    """The parts of a data set among the folders `names` of `root`; None if these are its classes.
 
     A name counts by its only word of "train", "training"; "val", "validation", "valid", "dev", "eval", "evaluation";
     "test", "testing", in any case and beside words like "set" or "images", and digits. There are parts where there is one to

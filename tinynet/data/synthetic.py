@@ -31,7 +31,7 @@ CLASSES = [name for pair in zip(_STRIPES, _SHAPES, strict=True) for name in pair
 def synthetic(
     train: int = 6000, val: int = 1200, size: int = 73, seed: int = 0, classes: int = len(CLASSES)
 ) -> tuple["Synthetic", "Synthetic"]:
-    """Rendered training and validation images, ``size`` pixels a side, of the first ``classes`` of :data:`CLASSES`.
+    """Rendered training and validation images, `size` pixels a side, of the first `classes` of :data:`CLASSES`.
 
     The labels take turns, so any stretch of images is balanced. Image i depends on (seed, i) and its set alone,
     not on how many were asked for; the two sets share nothing. The defaults suit a crop of 64 (7/8 of the size).
@@ -49,7 +49,7 @@ def synthetic(
 
 
 class Synthetic:
-    """Images rendered when asked for and then kept; a :class:`~tinynet.data.dataset.Dataset`, safe for threads."""
+    """Images rendered when asked for and then kept; a `Dataset`, safe for threads."""
 
     def __init__(self, count: int, size: int, seed: int, classes: int, part: int):
         self.classes, self.size = CLASSES[:classes], size
@@ -71,11 +71,11 @@ class Synthetic:
         return int(self._ready.sum())
 
     def name(self, i: int) -> str:
-        """A short description of image ``i``."""
+        """A short description of image `i`."""
         return f"{self.classes[self.labels[i]]}, number {i}"
 
     def image(self, i: int) -> np.ndarray:
-        """Image ``i``: uint8 (3, size, size), RGB, read-only."""
+        """Image `i`: uint8 (3, size, size), RGB, read-only."""
         i = range(len(self))[i]
         if not self._ready[i]:
             # Two threads may both get here; they write the same bytes.

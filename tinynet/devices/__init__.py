@@ -29,7 +29,7 @@ def devices(names: str) -> list[Device]:
     Raises DeviceError, in one sentence, for a name that is not a device and for a device that this machine cannot use.
     Warns if copies between two GPUs arrive damaged and therefore take the way through the host's memory.
     """
-    found = []
+    found: list[Device] = []
     for name in str(names).split(","):
         kind, index = _parse(name.strip(), names)
         found.append(_device(kind, index, [(d.kind, d.index) for d in found].count((kind, index))))
@@ -71,6 +71,7 @@ def _parse(name: str, given: str) -> tuple[str, int]:
 def _device(kind: str, index: int, number: int) -> Device:
     key = kind, index, 0 if kind == "cpu" else number
     if key not in _KNOWN:
+        made: Device
         if kind == "cpu":
             made = CPU(index)
         elif kind == "sim":

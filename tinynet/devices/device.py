@@ -24,7 +24,7 @@ class Device:
         self.xp, self.kernels, self.active = xp, kernels, True
 
     def __enter__(self):
-        """Make this the device that is given work. Here, where work is done at once, there is nothing to do."""
+        """Make this the device that is given work. One that works at once, as a CPU does, may always be given some."""
         return self
 
     def __exit__(self, kind, error, trace):
@@ -32,7 +32,7 @@ class Device:
             locate(error, place=self)
 
     def observe(self, op: str | None, phase: str, shape: tuple = ()) -> None:
-        """Tell the observers that this device was just given `op`; with op None, that what it did until now was waiting."""
+        """Tell the observers that this device was just given `op`; without an op, that until now it was waiting."""
         for observer in self.observers:
             observer(self, op, phase, shape)
 

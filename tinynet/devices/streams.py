@@ -34,9 +34,10 @@ class Streamed(Device):
     def __init__(self, kind: str, index: int, xp, kernels, number: int):
         stream = {0: "", UPLOADS: " uploads"}.get(number, f" stream {number + 1}")
         super().__init__(kind, index, xp, kernels, f"{kind}:{index}{stream}")
-        self.active, self._outer = False, []
-        self._in_flight = deque()  # (event, what must not be freed before it), in the order of this stream
-        self._direct = {}  # other device -> whether copies from it go straight, or through the host
+        self.active = False
+        self._outer: list[Streamed | None] = []
+        self._in_flight: deque = deque()  # (event, what must not be freed before it), in the order of this stream
+        self._direct: dict[Device, bool] = {}  # other device -> whether copies from it go straight, or through the host
         self._uploads = None  # the device that is another stream here, for `array_ahead`
 
     def __enter__(self):

@@ -1,6 +1,8 @@
 """How training went: loss and error against epochs."""
 
+from collections.abc import Mapping, Sequence
 from numbers import Real
+from pathlib import Path
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -12,7 +14,7 @@ REMARK = {"ha": "center", "va": "center", "color": MUTED}
 LINE, DOT = {"linewidth": 1.3, "clip_on": False}, {"marker": "o", "markersize": 3, "markeredgewidth": 0.9}
 
 
-def curves(records, path):
+def curves(records: Sequence[Mapping], path: str | Path) -> Path:
     """Draw a training log: loss on the left, error in % on the right, against epochs.
 
     records: list of dicts as `training` logs them, in order: {"kind": "step", "step", "epoch", "loss", "lr"} and

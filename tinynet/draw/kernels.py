@@ -1,11 +1,14 @@
 """What the first layer has learned: its kernels, as colours."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from tinynet.draw.page import ALARM, MUTED, new_page, style, write
 
 
-def kernels(towers, path):
+def kernels(towers: Sequence[np.ndarray], path: str | Path) -> Path:
     """Draw the first layer's kernels as colour pictures, one block of rows a tower, as in the paper's Fig. 3.
 
     towers: list of arrays (K, 3, h, w), real; K may differ from tower to tower, 3 is red, green, blue.

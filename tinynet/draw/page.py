@@ -5,6 +5,7 @@ picture can be committed and compared.
 """
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,7 +31,7 @@ STYLE = {
 
 
 @contextmanager
-def style():
+def style() -> Iterator[None]:
     """Our settings on top of Matplotlib's defaults, whatever the user's matplotlibrc says; all undone on leaving."""
     fonts = sorted(set(FONTS) & set(fontManager.get_font_names()), key=FONTS.index)
     with matplotlib.style.context(["default", STYLE | {"font.family": fonts}]), warnings.catch_warnings():
@@ -39,7 +40,7 @@ def style():
         yield
 
 
-def new_page(width, height):
+def new_page(width: float, height: float):
     """A figure of width x height pixels and, covering it, a bare axes whose coordinates are pixels, y downwards."""
     inches = (width + 1e-6) / DPI, (height + 1e-6) / DPI  # since some Matplotlibs round 315.99999 pixels down
     figure = FigureCanvasAgg(Figure(figsize=inches, dpi=DPI)).figure
@@ -48,7 +49,7 @@ def new_page(width, height):
     return figure, axes
 
 
-def write(figure, path):
+def write(figure: Figure, path: str | Path) -> Path:
     """Write the figure as PNG and return its Path: a reader sees the old picture or the new one, never half of one."""
     path = Path(path)
     if path.suffix.lower() not in ("", ".png"):
@@ -58,7 +59,7 @@ def write(figure, path):
     return path
 
 
-def fit(axes, text, width, **font):
+def fit(axes, text, width: float, **font) -> str:
     """`text` on one line, ended with an ellipsis, after a comma if there is one, if wider than `width` pixels."""
     text = " ".join(str(text).split()).encode("utf-8", "replace").decode()  # the name of a folder may be no text at all
     probe = axes.text(0, 0, "", parse_math=False, **font)

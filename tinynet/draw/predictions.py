@@ -1,5 +1,8 @@
 """What the network answers: pictures with their most probable classes."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from matplotlib.patches import Rectangle
 
@@ -8,7 +11,9 @@ from tinynet.draw.page import INK, MUTED, TRACK, fit, new_page, style, write
 RIGHT, WRONG = "#f5993d", "#b9c6d6"  # also far apart in lightness, and light enough for dark type on top of them
 
 
-def predictions(images, labels, probabilities, classes, path, columns=4):
+def predictions(
+    images: np.ndarray, labels, probabilities: np.ndarray, classes: Sequence[str], path: str | Path, columns: int = 4
+) -> Path:
     """Draw each image with its true class and the five most probable ones, as in the paper's Fig. 4.
 
     images:        uint8 (n, 3, s, s), red, green, blue.

@@ -1,11 +1,13 @@
 """The picture of a timeline: a row for each device, a bar for each operation."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from tinynet.devices import Device
 from tinynet.draw.page import INK, MUTED, TRACK, fit, new_page, style, write
 from tinynet.instruments.timeline import Timeline
 
@@ -14,7 +16,7 @@ LANE, GAP, LEFT, RIGHT, HEAD, FOOT = 96, 40, 150, 120, 96, 84  # pixels
 
 
 @contextmanager
-def drawing(devices, path, what):
+def drawing(devices: Sequence[Device], path: str | Path, what: str) -> Iterator[Timeline]:
     """What the devices do inside is drawn to `path`, and written as JSON beside it, unless it raises."""
     with Timeline(devices) as timeline:
         yield timeline
@@ -22,7 +24,7 @@ def drawing(devices, path, what):
     draw(timeline, path, what)
 
 
-def draw(timeline, path, what):
+def draw(timeline: Timeline, path: str | Path, what: str) -> Path:
     """Draw a timeline. what: the start of its title. path: where the PNG goes; returned as Path."""
     total, rows = timeline.seconds() or 1e-3, len(timeline.devices)
     width, height = 1560, HEAD + rows * (LANE + GAP) - GAP + FOOT

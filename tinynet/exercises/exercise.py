@@ -67,7 +67,7 @@ class Exercise:
         return function
 
     def starts_as(self, function):
-        """The body with which the solution of the same parameters starts: a bug to be found."""
+        """For a bug to be found: the function whose body the learner is given, where other exercises give a stub."""
         self.starts[list(self.functions)[-1]] = function
         return function
 

@@ -6,7 +6,7 @@ half the step gives the same slope and half the change of slope, over a kink it 
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Slopes:
     kink: np.ndarray  # bool: no slope exists there
     noise: float  # how far off rounding may have put any of the values
     half: object  # function from a place to its slope over half the step
-    doubt: np.ndarray = None  # how far off curvature may have put each value, where somebody asked
+    doubt: np.ndarray = field(init=False)  # how far off curvature may have put each value, where somebody asked
 
     def __post_init__(self):
         self.doubt = np.zeros(len(self.where))

@@ -6,6 +6,7 @@ follows: not even a device that has run out of work, and waits for the host, is 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +32,9 @@ class Timeline:
     each had a stream of its own: what they would do at the same time, if they computed like this CPU.
     """
 
-    def __init__(self, devices):
-        self.devices, self.spans = list(dict.fromkeys(devices)), []
+    def __init__(self, devices: Sequence[Device]):
+        self.devices = list(dict.fromkeys(devices))
+        self.spans: list[Span] = []
 
     def __enter__(self):
         for device in self.devices:
@@ -57,15 +59,15 @@ class Timeline:
             since = [self.devices[row].seconds(self._zero[row], stamp) for stamp in (start, stop)]
             self.spans.append(Span(row, op, phase, tuple(shape), *since))
 
-    def seconds(self):
+    def seconds(self) -> float:
         """From the beginning to the end of all work."""
         return max((span.stop for span in self.spans), default=0.0)
 
-    def busy(self, row):
+    def busy(self, row: int) -> float:
         """The fraction of that time in which device number `row` had something to do."""
         return sum(span.stop - span.start for span in self.spans if span.row == row) / (self.seconds() or 1.0)
 
-    def write(self, path):
+    def write(self, path: str | Path) -> Path:
         """Write the events for chrome://tracing or ui.perfetto.dev, as JSON; returns the Path."""
         events = [
             {"ph": "M", "name": "thread_name", "pid": 0, "tid": row, "args": {"name": device.name}}

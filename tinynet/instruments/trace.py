@@ -3,12 +3,13 @@
 import numpy as np
 
 from tinynet.tape import entries
+from tinynet.value import Value
 
 
 class Tape(list):
     """The entries of a loss in the order of their creation; `print(tape(loss))` shows one aligned line for each."""
 
-    def kept(self):
+    def kept(self) -> list[int]:
         """The bytes that each entry keeps alive for backward and that no earlier entry (nor a leaf) keeps already."""
         seen = {id(_owner(e.leaf().data)) for e in self if e.leaf is not None and e.leaf() is not None}
         sizes = []
@@ -33,7 +34,7 @@ class Tape(list):
         )
 
 
-def tape(loss):
+def tape(loss: Value) -> Tape:
     """The tape of `loss`: all that it depends on, in the order it was computed. Raises ValueError if nothing is."""
     if loss.entry is None:
         raise ValueError("tape: this tensor is not on the tape; none of its inputs has requires_grad=True")

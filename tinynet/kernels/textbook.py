@@ -68,7 +68,7 @@ def conv2d_input_grad(g, weight, x_shape: Shape, stride: Pair, padding: Pair, di
 
 def conv2d_weight_grad(g, x, weight_shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int):
     """dW = dY X^T, summed over images: dw (F, C/groups, KH, KW) from g (N, F, OH, OW)."""
-    columns = _by_group(im2col(x, weight_shape[2:], stride, padding, dilation), groups)
+    columns = _by_group(im2col(x, (weight_shape[2], weight_shape[3]), stride, padding, dilation), groups)
     return (_by_group(g, groups) @ columns.swapaxes(2, 3)).sum(axis=0).reshape(weight_shape)
 
 

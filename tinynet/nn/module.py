@@ -4,9 +4,12 @@ A module's parameters, buffers and sub-modules are simply its attributes, in the
 their lists and dicts counts too. There is no registry and no lazy shape: a layer says all its sizes.
 """
 
+from collections.abc import Iterator, Mapping
+from typing import Self
+
 import numpy as np
 
-from tinynet.devices import as_device
+from tinynet.devices import Device, as_device
 from tinynet.errors import locate
 from tinynet.tensor import Tensor
 
@@ -14,10 +17,14 @@ from tinynet.tensor import Tensor
 class Module:
     """Base of layers and networks: define `forward`, call the module.
 
-    To a module belongs what its attributes are, or hold in lists, tuples and dicts, nested or not, in the order in which
-    they were set: other Modules; Tensors made with requires_grad, its parameters (trained and saved); and other Tensors,
-    its buffers (saved, not trained; a parameter that is frozen becomes one). Tensors that were computed on the tape do not:
-    a forward may keep them (self.h = h). Of others that are not to be saved keep the array, h.data.
+    What belongs to it are its attributes, in the order in which they were set, and what lies in their lists, tuples, dicts:
+
+    - other Modules, with all that belongs to them;
+    - parameters, which are Tensors made with requires_grad=True: they are trained and saved;
+    - buffers, which are Tensors off the tape: they are saved, not trained. A frozen parameter is one.
+
+    A Tensor that was computed on the tape belongs to nobody: a forward may keep it (self.h = h), and it is not saved. To
+    keep a buffer without saving it, keep its array (self.h = h.data).
 
     Raises TypeError when a parameter is replaced by a Tensor that is none; and when it is asked for what belongs to it,
     ValueError for a module inside itself or two Tensors of one name, TypeError for a set, which has no order.
@@ -47,7 +54,7 @@ class Module:
     def _items(self):
         return vars(self).items()
 
-    def named_tensors(self):
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """(name, Tensor) of all parameters and buffers, names joined by dots, in the order in which they were made."""
         names = set()
         for name, part in _parts(self):
@@ -57,38 +64,38 @@ class Module:
                 names.add(name)
                 yield name, part
 
-    def named_parameters(self):
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(name, Tensor) of all that is trained."""
         return ((name, t) for name, t in self.named_tensors() if t.requires_grad)
 
-    def parameters(self):
+    def parameters(self) -> list[Tensor]:
         """All Tensors that are trained, each once, even if it is shared by two layers."""
         return list(dict.fromkeys(t for _, t in self.named_parameters()))
 
-    def named_modules(self, prefix=""):
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """(name, Module) of this module, whose name is `prefix`, and of all modules inside it, names joined by dots."""
         return ((name, part) for name, part in _parts(self, prefix) if isinstance(part, Module))
 
-    def modules(self):
+    def modules(self) -> Iterator["Module"]:
         """This module and all modules inside it."""
         return (module for _, module in self.named_modules())
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Self:
         """Training behaviour (dropout, batch statistics), for this module and all inside it. Returns self."""
         for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self):
+    def eval(self) -> Self:
         """Test behaviour. Returns self."""
         return self.train(False)
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Forget all gradients."""
         for parameter in self.parameters():
             parameter.grad = None
 
-    def to(self, device=None, dtype=None):
+    def to(self, device: Device | str | None = None, dtype=None) -> Self:
         """Move every parameter and buffer to a device, or to a dtype (float64 for checks), and forget their gradients.
 
         Returns self.
@@ -103,11 +110,11 @@ class Module:
             t.requires_grad = trained
         return self
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """name -> NumPy array, a copy, of every parameter and buffer."""
         return {name: np.array(t.numpy()) for name, t in self.named_tensors()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping) -> None:
         """Take all values from a dict as `state_dict` gives it; they may be Tensors, too, of any device and dtype.
 
         Raises ValueError, before anything is changed, naming the first keys that are missing, unexpected or of another

@@ -14,9 +14,10 @@ PICTURES = ("curves.png", "kernels.png", "predictions.png")
 
 @contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Make the folder and its log, for a new run that writes its first checkpoint inside; without one, the log goes again.
+    """A context in which a new run writes its first checkpoint: makes the folder and an empty log.
 
-    Raises FolderError if something would be lost, or the folder cannot be written.
+    A run that ends before it has a checkpoint leaves no log, so that the folder can be used again. Raises
+    FolderError if something would be lost, or the folder cannot be written.
     """
     if begun(out):
         raise FolderError(f"{out} holds a run already; choose another folder", run=out)

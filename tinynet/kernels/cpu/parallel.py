@@ -28,7 +28,8 @@ _chosen = None
 # Held by whoever computes in pieces. BLAS has one limit for the whole process: of two callers, the first to end would take
 # it back for the other one, too. And whoever has all threads needs nobody beside it.
 _busy = forks.lock(1)
-_helpers, _handed_over = [], SimpleQueue()  # threads, and the pieces that wait for one
+_helpers: list[threading.Thread] = []
+_handed_over: SimpleQueue = SimpleQueue()  # the pieces that wait for one of them
 
 
 def threads() -> int:
