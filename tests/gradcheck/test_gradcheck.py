@@ -169,6 +169,12 @@ def test_a_forward_that_is_not_repeatable_is_inconclusive():
     assert check(lambda x: tn.dropout(x, 0.5, rng=np.random.default_rng(0)), X).status == "pass"
 
 
+def test_a_backward_that_is_not_repeatable_is_inconclusive():
+    rng = np.random.default_rng(0)
+    result = check(lambda x: 2 * x, X, lambda dy, x: dy * 2 * (rng.random(x.shape) < 0.5))
+    assert result.status == "inconclusive" and "another one each time" in result.reason and not result.hints
+
+
 def test_a_forward_with_a_little_noise_is_not_taken_for_one_with_kinks():
     rng = np.random.default_rng(0)
     result = check(lambda x: x * 2 + 1e-9 * rng.normal(), X, lambda dy, x: dy * 2)

@@ -97,9 +97,9 @@ def _(max_pool, rng):
     expect(max_pool(x, 3, 2).ravel(), [-1.0, -2.0, -4.0], "max_pool of [-1 -5 -2 -6 -7 -4], windows of 3, 2 apart")
 
 
-@exercise.check("max_pool: 3x3 windows, 2 apart, on 6x8 pixels below zero")
+@exercise.check("max_pool: 3x3 windows, 2 apart, on 7x8 pixels below zero")
 def _(max_pool, rng):
-    x = -1 - rng.random((2, 2, 6, 8))
+    x = -1 - rng.random((2, 2, 7, 8))
     expect(max_pool(x, 3, 2), pooled(x, 3, 2), "y")
 
 

@@ -95,12 +95,27 @@ exercise.mistake("the squares are missing in the sum", "(window**2).sum(axis=1)"
 exercise.mistake(
     "the map itself is missing in its window", "(window**2).sum(axis=1)", "((window**2).sum(axis=1) - x[:, i] ** 2)"
 )
+exercise.mistake("k is missing: d is k plus the weighted sum", "(k + alpha *", "(alpha *")
+exercise.mistake(
+    "the window is always five maps wide, as the paper's; n says how wide it is",
+    "x[:, max(0, i - n // 2) : i + n // 2 + 1]",
+    "x[:, max(0, i - 2) : i + 3]",
+)
+exercise.mistake("x is multiplied by the power of d; it is divided by it", "x[:, i] / (k", "x[:, i] * (k")
 exercise.mistake("beta is missing: d is raised to the power beta", ")) ** beta", "))")
 exercise.mistake(
     "k is added after the power; it is a part of d, which is raised to the power beta as a whole",
     "(k + alpha * (window**2).sum(axis=1)) ** beta",
     "(k + (alpha * (window**2).sum(axis=1)) ** beta)",
 )
+
+
+@exercise.mistake("this sums over neighbouring pixels of a map; the window runs over neighbouring maps, at the same pixel")
+def _(x, n, alpha, beta, k):
+    squares = np.pad(x**2, ((0, 0), (0, 0), (n // 2, n // 2), (n // 2, n // 2)))
+    sums = np.lib.stride_tricks.sliding_window_view(squares, (n, n), axis=(2, 3)).sum(axis=(4, 5))
+    return x / (k + alpha * sums) ** beta
+
 
 exercise.hints(
     "Go through the maps in a loop. Maps are axis 1 of x; x[:, a:b] is a window of them, for all images and places at once.",

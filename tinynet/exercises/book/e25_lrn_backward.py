@@ -95,6 +95,21 @@ exercise.mistake(
     "* window_sum(dy * x * x *",
 )
 exercise.mistake("the two terms are added; the second has a minus", "d**-beta - 2", "d**-beta + 2")
+exercise.mistake("k is missing: d is k plus the weighted sum", "d = k + alpha", "d = alpha")
+exercise.mistake(
+    "alpha is divided by n, as PyTorch and Caffe do; the paper's alpha multiplies the sum itself",
+    "d = k + alpha",
+    "alpha = alpha / n\n    d = k + alpha",
+)
+exercise.mistake(
+    "the exponent in the sum is 1 - beta; deriving d^-beta takes one more off: -(beta + 1)", "-(beta + 1)", "-(beta - 1)"
+)
+exercise.mistake("the first term is divided by d without its power beta", "dy * d**-beta", "dy / d")
+exercise.mistake(
+    "dy_i stands in front of the sum; every neighbour brings its own gradient, so dy belongs into the sum",
+    "x * window_sum(dy * x *",
+    "x * dy * window_sum(x *",
+)
 
 exercise.hints(
     "Write y_j = x_j d_j^-beta and differentiate with respect to x_i. For j = i there are two parts, for the "

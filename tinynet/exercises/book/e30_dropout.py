@@ -107,6 +107,11 @@ exercise.mistake(
     " / (1 - p)",
     " * 1.0",
 )
+exercise.mistake(
+    "the numbers come from a generator of its own; draw them from the one that is handed in, so that a run can be repeated",
+    "rng.random(x.shape)",
+    "np.random.default_rng(0).random(x.shape)",
+)
 exercise.mistake("what stays is divided by p; a share of 1 - p stays, so divide by 1 - p", " / (1 - p)", " / p")
 exercise.mistake("elements are dropped at test time, too", "    if not training:", "    if training is None:")
 exercise.mistake(

@@ -131,6 +131,22 @@ exercise.mistake(
     "the two towers get each other's gradient", "return dz[:, :c0], dz[:, c0:]", "return dz[:, c0:], dz[:, :c0]"
 )
 
+exercise.mistake(
+    "the halves are put together along the images; maps are axis 1",
+    "return np.concatenate([x0, x1], axis=1), np.concatenate([x0, x1], axis=1)",
+    "return np.concatenate([x0, x1], axis=0), np.concatenate([x0, x1], axis=0)",
+)
+exercise.mistake(
+    "the halves are put together along the last axis; maps are axis 1",
+    "return np.concatenate([x0, x1], axis=1), np.concatenate([x0, x1], axis=1)",
+    "return np.concatenate([x0, x1], axis=-1), np.concatenate([x0, x1], axis=-1)",
+)
+exercise.mistake(
+    "the gradient is cut along the images; maps are axis 1",
+    "return dz[:, :c0], dz[:, c0:]",
+    "return dz[:c0], dz[c0:]",
+)
+
 exercise.hints(
     "Forward: np.concatenate along axis 1, twice, because each GPU needs an array of its own. Backward: where in z0, and "
     "where in z1, does x0 appear?",

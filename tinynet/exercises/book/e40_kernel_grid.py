@@ -48,6 +48,9 @@ def judge(picture, right, what):
         kind = getattr(picture, "dtype", type(picture).__name__)
         require(kind == np.uint8, f"{what} is {kind}, expected uint8")
     expect(picture, right.astype(int), what, rtol=0, atol=1)  # one grey more or less, for those who round otherwise
+    ends = (right == 0) | (right == 255)
+    exact = (np.asarray(picture) == right)[ends].all()
+    require(exact, f"{what}: the largest magnitude, and what is white, is not exactly 0 or 255")
 
 
 def oracle(kernel):
@@ -84,10 +87,10 @@ def _(kernel_grid, rng):
     kernels = rng.normal(size=(5, 3, 2, 4)) * np.array([0.01, 1.0, 5.0, 0.3, 20.0])[:, None, None, None]
     white = np.full((2, 4, 3), 255)
     parts = [*map(oracle, kernels), white]
-    between, below = np.full((2, 2, 3), 255), np.full((2, 16, 3), 255)
+    between, below = np.full((2, 3, 3), 255), np.full((3, 18, 3), 255)
     rows = [np.concatenate([a, between, b, between, c], axis=1) for a, b, c in (parts[:3], parts[3:])]
     judge(
-        kernel_grid(kernels, 3, 2), np.concatenate([rows[0], below, rows[1]]), "the picture of 5 kernels in 3 columns, gap 2"
+        kernel_grid(kernels, 3, 3), np.concatenate([rows[0], below, rows[1]]), "the picture of 5 kernels in 3 columns, gap 3"
     )
 
 

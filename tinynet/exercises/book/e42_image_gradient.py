@@ -68,10 +68,10 @@ def drawn(rng):
 
 @exercise.check("one pixel by hand")
 def _(class_gradient, rng):
-    x, w1 = np.array([1.0, 2.0, 3.0]).reshape(3, 1, 1), np.array([[1.0, 0.0, 2.0], [-1.0, 1.0, -1.0]]).reshape(2, 3, 1, 1)
+    x, w1 = np.array([1.0, 2.0, 3.0]).reshape(3, 1, 1), np.array([[1.0, 0.0, -0.25], [-1.0, 1.0, -1.0]]).reshape(2, 3, 1, 1)
     dx = class_gradient(x, w1, np.zeros(2), np.array([[10.0, 100.0], [20.0, 500.0], [0.0, 0.0]]), 1)
-    what = "dx of logit 1 for one pixel (1 2 3), whose maps before relu are 7 and -2, with weights 20 and 500 for logit 1"
-    expect(dx, np.array([20.0, 0.0, 40.0]).reshape(3, 1, 1), what)
+    what = "dx of logit 1 for one pixel (1 2 3), whose maps before relu are 0.25 and -2, with weights 20 and 500 for logit 1"
+    expect(dx, np.array([20.0, 0.0, -5.0]).reshape(3, 1, 1), what)
 
 
 @exercise.check("gradient of a class")
