@@ -29,7 +29,8 @@ _busy = threading.RLock()
 # Held by whoever plays a tape backward, so that one does at a time: two losses may share entries and leaves of
 # their tapes, and gradients on their way lie in those.
 playing = threading.RLock()
-_helpers, _handed_over = [], SimpleQueue()  # threads, and the pieces that wait for one
+_helpers: list[threading.Thread] = []
+_handed_over: "SimpleQueue[_Piece]" = SimpleQueue()  # the pieces that wait for a helper
 
 
 def threads() -> int:
