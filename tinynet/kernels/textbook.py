@@ -11,7 +11,7 @@ the pixels that they were copied from (col2im); a pixel that stands in several c
 
 Here @ is done for all images at once, and for all groups: channels come first in a column, so a group of them is a slice of
 rows, and its kernels are as long as that slice. The columns hold every pixel KH KW times, for the whole batch: 2.3 GB for
-AlexNet at batch 128. That is what the fast kernels are spared of.
+AlexNet at batch 128. The fast kernels avoid that.
 """
 
 import math
@@ -68,7 +68,8 @@ def conv2d_input_grad(g, weight, x_shape: Shape, stride: Pair, padding: Pair, di
 
 def conv2d_weight_grad(g, x, weight_shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int):
     """dW = dY X^T, summed over images: dw (F, C/groups, KH, KW) from g (N, F, OH, OW)."""
-    columns = _by_group(im2col(x, (weight_shape[2], weight_shape[3]), stride, padding, dilation), groups)
+    _, _, kh, kw = weight_shape
+    columns = _by_group(im2col(x, (kh, kw), stride, padding, dilation), groups)
     return (_by_group(g, groups) @ columns.swapaxes(2, 3)).sum(axis=0).reshape(weight_shape)
 
 

@@ -29,7 +29,7 @@ _chosen = None
 # it back for the other one, too. And whoever has all threads needs nobody beside it.
 _busy = forks.lock(1)
 _helpers: list[threading.Thread] = []
-_handed_over: SimpleQueue = SimpleQueue()  # the pieces that wait for one of them
+_handed_over: "SimpleQueue[_Piece]" = SimpleQueue()  # the pieces that wait for a helper
 
 
 def threads() -> int:
