@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class SGD:
     can arrive at, and a negative lr, momentum or weight_decay.
     """
 
-    def __init__(self, params, lr=0.01, momentum=0.9, weight_decay=5e-4):
+    def __init__(self, params: Iterable, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 5e-4):
         self.lr, self.initial_lr, self.momentum = lr, lr, momentum
         self.groups = _groups(params, {"lr_scale": 1.0, "weight_decay": weight_decay, "scheduled": True})
         numbers = [("lr", lr), ("momentum", momentum)]
@@ -52,7 +53,7 @@ class SGD:
         numbers = itertools.count()
         return [[next(numbers) for _ in group["params"]] for group in self.groups]
 
-    def velocity(self, p):
+    def velocity(self, p: Tensor):
         """The velocity of a parameter: an array on the parameter's device, with its dtype, even if these have changed."""
         place, velocity = self._velocity[p]
         if place is not p.device or velocity.dtype != p.dtype:
@@ -62,7 +63,7 @@ class SGD:
             self._velocity[p] = p.device, velocity
         return velocity
 
-    def step(self):
+    def step(self) -> None:
         """Update every parameter that has a gradient."""
         for group in self.groups:
             lr = (self.lr if group["scheduled"] else self.initial_lr) * group["lr_scale"]
@@ -73,12 +74,12 @@ class SGD:
                         p.device.kernels.sgd(p.data, velocity, p.grad, lr, self.momentum, group["weight_decay"])
                     p.device.observe("sgd", "update", p.shape)
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Forget all gradients."""
         for p in self._params():
             p.grad = None
 
-    def state_dict(self):
+    def state_dict(self) -> dict:
         """What must be saved to go on later: JSON-able numbers, and the velocities as NumPy arrays, copies.
 
         Keys: lr, initial_lr, momentum; groups, whose params are positions in velocity; velocity, a list.
@@ -88,7 +89,7 @@ class SGD:
         return {"lr": self.lr, "initial_lr": self.initial_lr, "momentum": self.momentum, "groups": groups,
                 "velocity": velocity}  # fmt: skip
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping) -> None:
         """Go on from a saved state, bit for bit: velocities and all numbers become those of the state, as in PyTorch.
 
         Raises ValueError, before anything is changed, for the state of another optimizer, or of parameters of other shapes.
@@ -163,12 +164,12 @@ class ReduceLROnPlateau:
     best (1 - threshold), which lies above a negative best, so that it takes standing still for an improvement for ever.
     """
 
-    def __init__(self, optimizer, factor=0.1, patience=5, threshold=0.01, drops=3):
+    def __init__(self, optimizer: SGD, factor: float = 0.1, patience: int = 5, threshold: float = 0.01, drops: float = 3):
         self.optimizer, self.factor, self.patience = optimizer, plain(factor), patience
         self.threshold, self.drops = plain(threshold), drops
         self.best, self.waited, self.dropped = math.inf, 0, 0
 
-    def step(self, value):
+    def step(self, value: float) -> bool:
         """Call once an epoch, with a number or a Tensor of one; returns True if the learning rate was lowered."""
         value = plain(value)
         margin = self.threshold * abs(self.best) if math.isfinite(self.best) else 0
@@ -182,12 +183,12 @@ class ReduceLROnPlateau:
         self.waited, self.dropped = 0, self.dropped + 1
         return True
 
-    def state_dict(self):
+    def state_dict(self) -> dict:
         """What must be saved to go on later, as JSON-able numbers."""
         return {"lr": self.optimizer.lr, "best": self.best if math.isfinite(self.best) else None,
                 "waited": self.waited, "dropped": self.dropped}  # fmt: skip
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping) -> None:
         """Go on from a saved state."""
         self.optimizer.lr, self.waited, self.dropped = state["lr"], state["waited"], state["dropped"]
         self.best = math.inf if state["best"] is None else state["best"]

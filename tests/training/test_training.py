@@ -10,6 +10,7 @@ import pytest
 from drawings import pixels
 from runs import QUICK, assert_same_run, log, pictures, run, undrawn
 
+import alexnet
 import tinynet as tn
 from tinynet import data
 from tinynet.cli import options
@@ -121,6 +122,15 @@ def test_every_recipe_trains(folder, tmp_path, recipe):
     assert run("--data", folder, *QUICK, "--recipe", recipe, "--epochs", 1, "--out", tmp_path) == 0
     assert all(math.isfinite(r["loss"]) for r in log(tmp_path) if r["kind"] == "step")
     assert checkpoint.load(tmp_path)[1]["options"]["recipe"] == recipe
+
+
+def test_the_strength_of_the_colour_shift_is_the_recipes(folder, tmp_path, monkeypatch):
+    losses = {}
+    for colour in (0.0, 0.1, 0.5):
+        monkeypatch.setitem(alexnet.RECIPES, "modern", replace(alexnet.find_recipe("modern"), colour=colour))
+        assert run("--data", folder, *QUICK, "--epochs", 1, "--out", tmp_path / str(colour)) == 0
+        losses[colour] = [r["loss"] for r in log(tmp_path / str(colour)) if r["kind"] == "step"]
+    assert len({tuple(found) for found in losses.values()}) == 3
 
 
 def test_a_batch_larger_than_the_set_is_the_set(folder, tmp_path):
