@@ -2,6 +2,7 @@
 
 import gc
 import importlib.metadata
+import signal
 import sys
 
 import pytest
@@ -11,6 +12,9 @@ from tinynet.devices.sim import Host, Sim
 from tinynet.devices.streams import Streamed
 from tinynet.exercises.workspace import Workspace
 from tinynet.kernels.cpu import parallel
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell does with what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=[range(3), pytest.param(range(3, 20), marks=pytest.mark.slow)], ids=["3 seeds", "17 more seeds"])

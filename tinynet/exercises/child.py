@@ -1,80 +1,100 @@
-"""The process that judges a learner's file: `python -m tinynet.exercises.child NAME FILE SEED`, started by runner.py.
+"""The process that judges a learner's file: `python -m tinynet.exercises.child NAME FILE`, started by runner.py.
 
-What it finds goes to its standard output, one JSON object a line; whatever the learner's code prints goes to standard error.
+It holds the author's file and the seed, and never the learner's code: that runs in a process of its own (hand.py), to which
+inputs go out and from which values come back (wire.py). The seed comes over standard input, with a token that each finding
+carries: one JSON object a line on standard output. What the learner's code prints goes to standard error.
 """
 
 import ast
-import builtins
-import importlib
 import inspect
 import json
 import os
+import subprocess
 import sys
-import traceback
 from pathlib import Path
 
+from tinynet.exercises import hand
 from tinynet.exercises.exercise import find
+from tinynet.exercises.hand import RULE, Refused
 from tinynet.exercises.judge import judge
-
-RULE = "an exercise is to be written with NumPy alone; take the import out (tinynet's own version may be read, not called)"
-
-
-class Refused(Exception):
-    """A learner's file that cannot be judged; the message is the sentence that says why."""
+from tinynet.exercises.wire import Gone, Wire
 
 
-def main(name, path, seed):
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # from here on prints, even those of C code, arrive apart from the findings
+def main(name, path):
+    secrets = json.loads(sys.stdin.readline())
     exercise = find(name)
 
     def tell(**what):
-        print(json.dumps(what), file=channel, flush=True)
+        print(json.dumps({**what, "token": secrets["token"]}), flush=True)
 
     tell(event="ready")
+    process = None
     try:
-        functions, guard = load(exercise, path)
-        judge(exercise, functions, seed, filename=str(path), found=lambda f: tell(event="finding", **f.as_dict()))
-        if guard.caught:
-            raise Refused(f"your code imports {guard.caught[0]} while it runs: {RULE}")
+        look(exercise, path)
+        process = start(path)
+        end, functions = connect(process, exercise, path)
+        found = lambda f: tell(event="finding", **f.as_dict())  # noqa: E731
+        judge(exercise, functions, secrets["seed"], filename=str(path), found=found)
+        end.send(kind="caught")
+        if caught := end.receive()["names"]:
+            raise Refused(f"your code imports {caught[0]} while it runs: {RULE}")
     except Refused as refused:
         tell(event="refused", sentence=str(refused))
+    except Gone:
+        process.stdin.close()
+        tell(event="gone", code=_code(process))
+        return
     tell(event="done")
-    sys.stdout.flush()
-    os._exit(0)  # without waiting for threads that the learner's code may have started
+
+
+def start(path):
+    """The process for the learner's file; it knows nothing but NumPy."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, "-P", hand.__file__]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=path.parent)
+    return subprocess.Popen(command, env=environment, **pipes)
+
+
+def connect(process, exercise, path):
+    """(the wire to the process, the learner's functions as they are called over it); raises Refused, Gone."""
+    given = {name: thing for name in exercise.kept if isinstance(thing := getattr(exercise.module, name), type)}
+    end = Wire(process.stdout, process.stdin, 0, given)
+    wanted = {name: exercise.signature(name) for name in exercise.functions}
+    end.send(path=str(path), name=exercise.name, wanted=wanted, given=list(given))
+    answer = end.receive()
+    if answer["kind"] == "refused":
+        raise Refused(str(answer["sentence"]))
+    functions = {}
+    for name, (number, parameters) in answer["functions"].items():
+        functions[name] = end.proxy(number)
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        functions[name].__signature__ = inspect.Signature([inspect.Parameter(p, kind) for p in parameters])
+    return end, functions
+
+
+def _code(process):
+    """How the process ended, or that it had to be ended because it made no sense."""
+    try:
+        return process.wait(2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def load(exercise, path):
-    """(the functions that a learner's file defines, the guard that watches its imports); raises Refused."""
-    path = Path(path)
-    tree = parse(path)
-    _look_for_imports(tree, path)
+    """(the functions that a learner's file defines, the guard that watches its imports), in this process; raises Refused."""
+    look(exercise, Path(path))
+    wanted = {name: exercise.signature(name) for name in exercise.functions}
+    functions, _, guard = hand.run(path, exercise.name, wanted)
+    return functions, guard
+
+
+def look(exercise, path):
+    """What can be seen of a learner's file without running it; raises Refused."""
+    _look_for_imports(parse(path), path)
     if exercise.lines and exercise.changed(path.read_bytes()) > exercise.lines:
         changed = exercise.changed(path.read_bytes())
         raise Refused(f"{changed} lines of {path.name} are changed, {exercise.lines} are allowed; reset puts them all back")
-    guard = Guard()
-    space = {"__name__": exercise.name, "__file__": str(path)}
-    sys.path.append(str(path.parent))
-    with guard:
-        try:
-            exec(compile(tree, str(path), "exec"), space)
-        except SystemExit:
-            raise Refused(f"{path.name} calls sys.exit when it is loaded, which ends the program; take it out") from None
-        except Exception as error:
-            if guard.caught:
-                raise Refused(f"{path.name} imports {guard.caught[0]}: {RULE}") from None
-            frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-            where = f" in line {frames[-1].lineno}, {frames[-1].line!r}" if frames else ""
-            raise Refused(f"{path.name} cannot be loaded: {type(error).__name__}{where}: {error}") from None
-    functions = {}
-    for name in exercise.functions:
-        if not callable(space.get(name)):
-            raise Refused(f"{path.name} defines no function {name}; expected def {exercise.signature(name)}")
-        code = getattr(inspect.unwrap(space[name]), "__code__", None)
-        if code is None or code.co_filename != str(path):
-            raise Refused(f"{name} is not defined in {path.name} but comes from elsewhere; write it with def {name}(...)")
-        functions[name] = guard.guarded(space[name])
-    return functions, guard
 
 
 def parse(path):
@@ -97,47 +117,11 @@ def _look_for_imports(tree, path):
         else:
             continue
         for name in names:
-            if _ours(name):
+            if hand.ours(name):
                 raise Refused(f"line {node.lineno} of {path.name} imports {name}: {RULE}")
 
 
-def _ours(name):
-    return name.split(".")[0] in ("tinynet", "alexnet")
-
-
-class Guard:
-    """While the learner's code runs, imports of tinynet fail, and are remembered in case the code catches that."""
-
-    def __init__(self):
-        self.caught, self._before = [], None
-
-    def __enter__(self):
-        self._before = builtins.__import__, importlib.import_module
-        builtins.__import__ = self._watch(builtins.__import__)
-        importlib.import_module = self._watch(importlib.import_module)
-
-    def __exit__(self, *_):
-        builtins.__import__, importlib.import_module = self._before
-
-    def _watch(self, function):
-        def guarded_import(name, *args, **kwargs):
-            if _ours(name):
-                self.caught.append(name)
-                raise ImportError(f"{name}: {RULE}")
-            return function(name, *args, **kwargs)
-
-        return guarded_import
-
-    def guarded(self, function):
-        """The function, under guard whenever it is called from outside."""
-
-        def call(*args, **kwargs):
-            with self:
-                return function(*args, **kwargs)
-
-        call.__wrapped__ = function  # so that messages show its parameters
-        return call
-
-
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]))
+    sys.stdout.flush()
+    os._exit(0)

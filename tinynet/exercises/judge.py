@@ -193,12 +193,13 @@ def _lines(error, running, filename):
     if isinstance(error, Raised):
         lines = str(error).split("\n")[:3]
         frames = [f for f in traceback.extract_tb(error.error.__traceback__) if filename and f.filename == filename]
+        where = getattr(error.error, "learners_line", None) or next(((f.lineno, f.line) for f in reversed(frames)), None)
         if isinstance(error.error, SystemExit):
             lines = ["your function called sys.exit, which ends the program before it is judged; return the answer instead"]
         if isinstance(error.error, RecursionError):
             deep = f"{lines[0].split(' raised')[0]} called itself too often: RecursionError, {sys.getrecursionlimit()} deep"
             lines = [f"{deep}; no case stops it, or there are too many steps to call itself for each"]
-        return lines + [f"line {f.lineno}:  {f.line}" for f in frames[-1:]]
+        return lines + ([f"line {where[0]}:  {where[1]}"] if where else [])
     if running.function and running.result is None:
         return [f"{running.function} returned None; {checks.NOTHING}"]
     last = f" from what {running.function} returned, {a_kind(running.result)}" if running.function else ""

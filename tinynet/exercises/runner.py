@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -75,17 +76,21 @@ def same_program(content, stub):
 def spawn(module, *arguments, **how):
     """Start `python -m module` with the tinynet that runs here, one thread, and no file of the current folder in its way."""
     environment = {**os.environ, "PYTHONPATH": str(Path(tinynet.__file__).parents[1]), "PYTHONIOENCODING": "utf-8"}
+    how = {"stdin": subprocess.DEVNULL, **how}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, **how)
+    return subprocess.Popen(command, env=environment, **how)
 
 
 def _run(exercise, path, seed, limit, verdict):
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=path.parent, start_new_session=True)
-    child = spawn("tinynet.exercises.child", exercise.name, path, seed, **pipes)
+    child = spawn("tinynet.exercises.child", exercise.name, path, stdin=subprocess.PIPE, **pipes)
     _children.add(child)
+    token = secrets.token_hex(16)
+    with contextlib.suppress(BrokenPipeError), child.stdin:  # not as arguments, which any process may read
+        child.stdin.write(json.dumps({"seed": seed, "token": token}).encode() + b"\n")
     events, printed = queue.SimpleQueue(), Printed(child.stderr, lambda: events.put({"event": "flood"}))
-    threading.Thread(target=_forward, args=(child.stdout, events), daemon=True).start()
+    threading.Thread(target=_forward, args=(child.stdout, events, token), daemon=True).start()
     threading.Thread(target=printed.read, daemon=True).start()
     deadline, done = time.monotonic() + START, False
     try:
@@ -105,7 +110,8 @@ def _run(exercise, path, seed, limit, verdict):
             elif kind == "done":
                 done = True
             else:
-                verdict.sentence = _cut_short(kind, exercise, verdict, limit, child)
+                code = child.wait() if kind == "end" else event.get("code")
+                verdict.sentence = _cut_short(kind, exercise, verdict, limit, code)
     finally:
         _end(child)
     order = [check.title for check in exercise.checks]
@@ -117,22 +123,23 @@ def _run(exercise, path, seed, limit, verdict):
         verdict.state = state_of(verdict.findings)
 
 
-def _cut_short(kind, exercise, verdict, limit, child):
+def _cut_short(kind, exercise, verdict, limit, code):
     check = exercise.checks[min(len(verdict.findings), len(exercise.checks) - 1)].title
     if kind == "timeout":
         return f"no answer after {limit:g} seconds, in the check {check!r}: is there a loop that never ends?"
     if kind == "flood":
         return f"more than {FLOOD:,} characters printed, in the check {check!r}: take the print out of the loop"
-    code = child.wait()
     how = f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"ended by itself with code {code}"
     return f"the program {how} in the check {check!r}, before it was judged: does your code end it, or need too much memory?"
 
 
-def _forward(pipe, events):
+def _forward(pipe, events, token):
     with pipe:
         for line in pipe:
-            with contextlib.suppress(ValueError):  # half a line, of a child that was killed
-                events.put(json.loads(line))
+            with contextlib.suppress(ValueError, TypeError, AttributeError):  # half a line, of a child that was killed
+                event = json.loads(line)
+                if event.pop("token", None) == token:  # or it is somebody else who writes into this pipe
+                    events.put(event)
     events.put({"event": "end"})
 
 
