@@ -13,8 +13,10 @@ from tinynet.devices.streams import Streamed
 from tinynet.exercises.workspace import Workspace
 from tinynet.kernels.cpu import parallel
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell does with what it starts in the background
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell lets what it starts in the background ignore Ctrl-C, and nohup that the terminal closes; tests want to be heard.
+for _name, _usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL), ("SIGTERM", signal.SIG_DFL)):
+    if signal.getsignal(_signal := getattr(signal, _name, signal.SIGINT)) is signal.SIG_IGN:
+        signal.signal(_signal, _usual)
 
 
 @pytest.fixture(params=[range(3), pytest.param(range(3, 20), marks=pytest.mark.slow)], ids=["3 seeds", "17 more seeds"])
