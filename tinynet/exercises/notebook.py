@@ -16,6 +16,8 @@ from tinynet.exercises.exercise import exercises, find
 from tinynet.exercises.judge import earned, judge, state_of
 from tinynet.exercises.screen import report
 
+states: dict[str, str] = {}  # exercise -> how it was judged last, in this process
+
 
 def check(name, *functions, seed=0):
     """Judge functions in this process, for notebooks: prints the report, returns None.
@@ -60,7 +62,8 @@ def _judged(name, functions, seed):
         if _is_ours(function):
             raise UsageError(f"{exercise.name}: this is tinynet's own function; give the one that you wrote")
     findings = judge(exercise, dict(zip(exercise.functions, functions, strict=True)), seed)
-    print(report(exercise, "in this notebook", Verdict(state_of(findings), findings)))
+    states[exercise.name] = state_of(findings)
+    print(report(exercise, "in this notebook", Verdict(states[exercise.name], findings)))
     return exercise, findings
 
 
@@ -91,6 +94,11 @@ def export(folder, seed=0):
     return list(paths.values())
 
 
+def cell_text(exercise, solved=False):
+    """What stands in an exercise's cell: what the learner starts with, or the solution."""
+    return _without_docstring(exercise.answer if solved else exercise.stub)
+
+
 def _notebook(chapter, members, seed):
     cells = [_cell("markdown", f"c{chapter:02}", f"# Exercises of chapter {chapter}")]
     cells.append(_cell("code", f"c{chapter:02}-start", "import numpy as np"))
@@ -119,7 +127,7 @@ def _before_grading(seed):
 def _answer(exercise):
     """The solution between the marks that nbgrader cuts at; for find-the-bug exercises what the learner starts with."""
     if exercise.starts:
-        return _without_docstring(exercise.stub)
+        return cell_text(exercise)
     lines = exercise.answer.split("\n")
     for node in reversed(ast.parse(exercise.answer).body):
         if isinstance(node, ast.FunctionDef) and node.name in exercise.functions:

@@ -1,0 +1,156 @@
+"""From a chapter to its notebook, executed; and the rules that a notebook keeps."""
+
+import base64
+import contextlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import tinynet
+from tinynet.errors import UsageError
+from tinynet.files import replacing
+from tinynet.notebooks.source import Chapter
+
+CPU_SECONDS, FIGURE_BYTES, NOTEBOOK_BYTES = 120, 150_000, 1_000_000
+_PROBE = "from tinynet.notebooks.session import outcome\n\noutcome()"
+
+
+class Run(NamedTuple):
+    """An executed notebook, what the chapter did, and why it stopped, if it did."""
+
+    notebook: object
+    cpu: float
+    claims: list
+    exercises: dict
+    error: str | None
+
+
+def notebook_of(chapter: Chapter, solved: bool = False):
+    """The chapter as a notebook (nbformat 4.5) that has not run. solved: with the exercises done."""
+    nbformat = _jupyter("nbformat").v4
+    cells = []
+    for index, cell in enumerate(chapter.cells):
+        text = cell.solved if solved and cell.solved is not None else cell.text
+        new = nbformat.new_markdown_cell if cell.kind == "markdown" else nbformat.new_code_cell
+        cells.append(new(text, id=f"s{chapter.number:02}-{index:03}"))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return nbformat.new_notebook(
+        cells=cells,
+        metadata={"kernelspec": kernel, "language_info": {"name": "python"}, "tinynet": tinynet.__version__},
+    )
+
+
+def run(chapter: Chapter, solved: bool = False) -> Run:
+    """Execute the chapter in a fresh kernel, in the folder that it will lie in."""
+    nbclient = _jupyter("nbclient")
+    notebook = notebook_of(chapter, solved)
+    notebook.cells.append(_jupyter("nbformat").v4.new_code_cell(_PROBE))
+    where = {"metadata": {"path": str(chapter.notebook.parent)}}
+    client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", record_timing=False, resources=where)
+    error, done = None, {"cpu": 0.0, "claims": [], "exercises": {}}
+    try:
+        with _threads(2):
+            client.execute(stderr=subprocess.DEVNULL)  # the kernel's own remarks; what cells write comes as output
+        done = json.loads(notebook.cells[-1].outputs[0].text)
+    except nbclient.exceptions.CellExecutionError as failure:
+        error = f"{failure.ename}: {failure.evalue}"
+    except (nbclient.exceptions.CellTimeoutError, nbclient.exceptions.DeadKernelError) as failure:
+        error = str(failure).splitlines()[0]
+    notebook.cells.pop()
+    notebook.metadata = notebook_of(chapter).metadata  # the kernel adds its versions, which differ between machines
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    return Run(notebook, done["cpu"], done["claims"], done["exercises"], error)
+
+
+@contextlib.contextmanager
+def _threads(count):
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(count)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def write(chapter: Chapter, notebook) -> Path:
+    with replacing(chapter.notebook) as whole:
+        whole.write_text(_jupyter("nbformat").writes(notebook) + "\n", encoding="utf-8")
+    return chapter.notebook
+
+
+def broken_rules(chapter: Chapter) -> list[str]:
+    """What is wrong with the committed notebook as a file, one line a fault; it is not executed."""
+    path = chapter.notebook
+    build = f"run `python -m tinynet.notebooks build {chapter.number}`"
+    if not path.exists():
+        return [f"{path.name} is missing; {build}"]
+    notebook, wanted = _jupyter("nbformat").read(path, as_version=4), notebook_of(chapter)
+    faults = []
+    if [(c.cell_type, c.id, c.source) for c in notebook.cells] != [(c.cell_type, c.id, c.source) for c in wanted.cells]:
+        faults.append(f"its cells are not those of src/{chapter.path.name}; {build}")
+    if notebook.metadata != wanted.metadata:
+        faults.append(f"its metadata are {dict(notebook.metadata)}, expected {dict(wanted.metadata)}; {build}")
+    if path.stat().st_size > NOTEBOOK_BYTES:
+        faults.append(f"it has {path.stat().st_size:,} bytes, at most {NOTEBOOK_BYTES:,} are allowed; draw less")
+    return faults + broken_outputs(notebook)
+
+
+def broken_outputs(notebook) -> list[str]:
+    """What is wrong with the outputs of an executed notebook, one line a fault."""
+    faults = []
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+        faults.append("its cells were not executed once each from top to bottom")
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        if cell.metadata:
+            faults.append(f"{cell.id}: a cell has no metadata, got {dict(cell.metadata)}")
+        pictures = 0
+        for output in cell.outputs:
+            if output.output_type == "error":
+                faults.append(f"{cell.id}: {output.ename}: {output.evalue}")
+            elif output.get("name") == "stderr":
+                faults.append(f"{cell.id}: wrote to standard error: {output.text.strip().splitlines()[-1]}")
+            data = output.get("data", {})
+            if strange := [kind for kind in data if kind not in ("text/plain", "text/html", "image/png")]:
+                faults.append(f"{cell.id}: {strange[0]} is not shown on GitHub; use text, HTML or a PNG")
+            if "image/png" in data:
+                pictures += 1
+                size = len(base64.b64decode(data["image/png"]))
+                if size > FIGURE_BYTES:
+                    faults.append(f"{cell.id}: a figure of {size:,} bytes; at most {FIGURE_BYTES:,}: draw less or smaller")
+        following = notebook.cells[index + 1] if index + 1 < len(notebook.cells) else None
+        if pictures and not (following and following.source.startswith("**Figure")):
+            faults.append(f"{cell.id}: draws, and no prose below begins with **Figure.** and says what is to be seen")
+    return faults
+
+
+def broken_run(chapter: Chapter, result: Run, solved: bool) -> list[str]:
+    """What was wrong with a run of the chapter, one line a fault."""
+    if result.error:
+        return [result.error]
+    faults = broken_outputs(result.notebook)
+    if not result.claims:
+        faults.append("it claims nothing; say with claim(...) what the prose relies on")
+    if result.cpu > CPU_SECONDS:
+        faults.append(f"it took {result.cpu:.0f} s of CPU; at most {CPU_SECONDS}")
+    for exercise in chapter.exercises:
+        wanted = "pass" if solved else "fail" if exercise.starts else "unattempted"
+        if (state := result.exercises.get(exercise.name)) != wanted:
+            faults.append(f"{exercise.short} {'solved' if solved else 'as it starts'}: {state}, expected {wanted}")
+    return faults
+
+
+def _jupyter(name):
+    try:
+        return __import__(name)
+    except ImportError:
+        raise UsageError(f'{name} is missing; chapters want: pip install -e ".[notebooks]"') from None
