@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import tinynet
 from tinynet.errors import UsageError
 from tinynet.files import replacing
+from tinynet.notebooks.session import Outcome
 from tinynet.notebooks.source import Chapter
 
 CPU_SECONDS, FIGURE_BYTES, NOTEBOOK_BYTES = 120, 150_000, 1_000_000
@@ -22,8 +24,8 @@ class Run(NamedTuple):
 
     notebook: object
     cpu: float
-    claims: list
-    exercises: dict
+    claims: list[str]
+    exercises: dict[str, str]
     error: str | None
 
 
@@ -49,11 +51,11 @@ def run(chapter: Chapter, solved: bool = False) -> Run:
     notebook.cells.append(_jupyter("nbformat").v4.new_code_cell(_PROBE))
     where = {"metadata": {"path": str(chapter.notebook.parent)}}
     client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", record_timing=False, resources=where)
-    error, done = None, {"cpu": 0.0, "claims": [], "exercises": {}}
+    error, done = None, Outcome(0.0, [], {})
     try:
         with _threads(2):
             client.execute(stderr=subprocess.DEVNULL)  # the kernel's own remarks; what cells write comes as output
-        done = json.loads(notebook.cells[-1].outputs[0].text)
+        done = Outcome(**json.loads(notebook.cells[-1].outputs[0].text))
     except nbclient.exceptions.CellExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"
     except (nbclient.exceptions.CellTimeoutError, nbclient.exceptions.DeadKernelError) as failure:
@@ -62,7 +64,7 @@ def run(chapter: Chapter, solved: bool = False) -> Run:
     notebook.metadata = notebook_of(chapter).metadata  # the kernel adds its versions, which differ between machines
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-    return Run(notebook, done["cpu"], done["claims"], done["exercises"], error)
+    return Run(notebook, *done, error)
 
 
 @contextlib.contextmanager
@@ -151,6 +153,6 @@ def broken_run(chapter: Chapter, result: Run, solved: bool) -> list[str]:
 
 def _jupyter(name):
     try:
-        return __import__(name)
+        return importlib.import_module(name)
     except ImportError:
         raise UsageError(f'{name} is missing; chapters want: pip install -e ".[notebooks]"') from None

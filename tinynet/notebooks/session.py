@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,11 +29,12 @@ def begin(chapter: int) -> np.random.Generator:
     states.clear()
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is not None and hasattr(shell, "kernel"):
-        import matplotlib.pyplot as plt
+        import matplotlib
 
         from tinynet.draw.page import STYLE
 
-        plt.rcParams.update(STYLE | {"figure.dpi": 100, "savefig.dpi": 100, "figure.figsize": (7.2, 3.6)})
+        settings: dict = STYLE | {"figure.dpi": 100, "savefig.dpi": 100, "figure.figsize": (7.2, 3.6)}
+        matplotlib.rcParams.update(settings)
         shell.run_line_magic("config", "InlineBackend.print_figure_kwargs = {'metadata': {'Software': None}}")
     print(f"tinynet {tinynet.__version__}, NumPy {np.__version__}, Python {platform.python_version()}")
     return np.random.default_rng(chapter)
@@ -51,7 +53,8 @@ def claim(sentence: str, holds: bool) -> None:
 def photo(size: int = 256) -> np.ndarray:
     """A photograph, uint8 (3, size, size): the first in the folder TINYNET_DATA if that is set, else Matplotlib's own.
 
-    Its shorter side becomes `size` pixels and the middle square is cut out, as in section 2 of the paper. Raises DataError if the folder has no picture that can be read.
+    Its shorter side becomes `size` pixels and the middle square is cut out, as in section 2 of the paper. Raises DataError
+    if the folder has no picture that can be read.
     """
     folder = os.environ.get("TINYNET_DATA")
     if folder:
@@ -66,9 +69,17 @@ def photo(size: int = 256) -> np.ndarray:
     return decode(file, size)
 
 
+class Outcome(NamedTuple):
+    """What a chapter did: seconds of CPU, claims that held, and how each exercise was judged."""
+
+    cpu: float
+    claims: list[str]
+    exercises: dict[str, str]
+
+
 def outcome() -> None:
-    """Print, as JSON, what the chapter did: seconds of CPU, claims that held, and how each exercise was judged."""
-    print(json.dumps({"cpu": time.process_time(), "claims": _claims, "exercises": states}))
+    """Print the Outcome so far as JSON, for the checker."""
+    print(json.dumps(Outcome(time.process_time(), _claims, states)._asdict()))
 
 
 def chapter_folder() -> Path:

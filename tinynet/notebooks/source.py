@@ -55,7 +55,8 @@ def chapters(folder: Path, numbers=()) -> list[Chapter]:
 
 def read(path: Path) -> Chapter:
     """Parse one source; raises UsageError, with the line, for what is no chapter."""
-    facts, parts = {}, []
+    facts: dict[str, str] = {}
+    parts: list[tuple[str, str | None, int, list[str]]] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         mark = _MARK.match(line)
         if mark:
