@@ -18,7 +18,6 @@ SOURCE = """\
 # %% [markdown]
 # # A title
 # %%
-from tinynet.exercises import check
 from tinynet.notebooks import begin, claim
 
 rng = begin(1)
@@ -77,7 +76,7 @@ def test_check_holds_as_shipped_and_solved(chapter, capsys):
         ("plt.show()", "plt.show()\nopen('left.txt', 'w').close()", "leaves left.txt behind"),
         ("plt.show()", "plt.show()\n1 / 0", "ZeroDivisionError"),
         ("plt.show()", "plt.show()\nimport os\nos._exit(1)", "died"),
-        ('from tinynet.exercises import check', 'check = print', "e14 as it starts: None, expected unattempted"),
+        ("# %% [exercise]", "# %%\nimport tinynet.exercises as e\n\ne.check = print\n# %% [exercise]", "e14 as it starts: None"),
     ],
 )  # fmt: skip
 def test_a_chapter_that_breaks_a_rule_fails_its_check(tmp_path, capsys, old, new, sentence):

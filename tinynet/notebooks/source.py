@@ -103,7 +103,7 @@ def _prose(path, number, lines):
 
 def _exercise(exercise):
     statement = f"### Exercise {exercise.short}: {exercise.title}\n\n{exercise.statement}"
-    call = f'check("{exercise.short}", {", ".join(exercise.functions)})'
+    call = f'from tinynet.exercises import check\n\ncheck("{exercise.short}", {", ".join(exercise.functions)})'
     texts = [f"{cell_text(exercise, solved)}\n\n\n{call}" for solved in (False, True)]
     return [Cell("markdown", statement), Cell("code", *texts)]
 
