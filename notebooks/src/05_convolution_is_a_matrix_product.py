@@ -20,6 +20,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 import tinynet as tn
+from alexnet import AlexNet
 from tinynet.kernels import reference, textbook
 from tinynet.notebooks import begin, claim, photo
 
@@ -100,8 +101,6 @@ for height in (224, 227):
 # pixels, which count as zero. So the pictures have 224 pixels, the map has 55 places, and `alexnet.py` says so in three
 # lines:
 # %%
-from alexnet import AlexNet
-
 model = AlexNet(classes=10, width=0.05)
 print(f"conv1 has {model.sides['conv1']} places a side; windows hang over by {model.overhang} pixels")
 # %% [markdown]

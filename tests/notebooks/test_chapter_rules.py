@@ -76,7 +76,7 @@ def test_check_holds_as_shipped_and_solved(chapter, capsys):
         ("plt.show()", "plt.show()\nopen('left.txt', 'w').close()", "leaves left.txt behind"),
         ("plt.show()", "plt.show()\n1 / 0", "ZeroDivisionError"),
         ("plt.show()", "plt.show()\nimport os\nos._exit(1)", "died"),
-        ("# %% [exercise]", "# %%\nimport tinynet.exercises as e\n\ne.check = print\n# %% [exercise]", "e14 as it starts: None"),
+        ("# %% [exercise]", "# %%\nimport tinynet.exercises as e\ne.check = print\n# %% [exercise]", "e14 as it starts"),
     ],
 )  # fmt: skip
 def test_a_chapter_that_breaks_a_rule_fails_its_check(tmp_path, capsys, old, new, sentence):
