@@ -31,9 +31,8 @@ rng = begin(5)
 # Here is a photograph, and four kernels of 5x5 weights made by hand. Each gives a map that is large where the picture
 # looks like the kernel, and small where it looks like its opposite.
 #
-# **Before you run the cell, write down** what you expect of the second kernel, whose left half is -1 and whose right
-# half is +1, on the edge between the bright sky and the dark coat. And on the edge between the coat and the sky, the
-# other way round?
+# **Before you run the cell, write down** what you expect of the second kernel, which is -1 on the left and +1 on the
+# right, where the bright background meets the dark coat, on the coat's left side. And on its right side?
 # %%
 picture = photo(128).mean(0) / 255  # grey, 0 to 1
 ramp = np.array([-1.0, -1.0, 0.0, 1.0, 1.0])
@@ -65,7 +64,8 @@ plt.show()
 # %% [markdown]
 # **Figure.** The photograph, and what four kernels (above, 5x5 weights each) make of it (below). The blur only blurs.
 # The two edge kernels are grey, which is 0, wherever nothing changes; bright where the picture turns from dark to
-# bright in their direction, and dark where it turns from bright to dark. The spot answers to dots and corners.
+# bright in their direction, and dark where it turns from bright to dark, as on the left side of the coat. The spot
+# answers to dots and corners.
 #
 # Nobody makes kernels by hand any more: AlexNet starts with random ones and learns (chapter 14 shows what it found, and
 # some look like these). But the operation is this one.
