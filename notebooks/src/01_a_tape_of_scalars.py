@@ -21,7 +21,7 @@ from tinynet import ops
 from tinynet.notebooks import begin, claim
 from tinynet.tape import entries
 
-begin(1)
+rng = begin(1)
 
 
 # %% [markdown]
@@ -214,6 +214,7 @@ panels[2].text(9.5, simple[9] * 2.2, "each calls its parents", ha="right", color
 panels[2].text(14, by_tape[-1] * 1.9, "the tape", ha="right", color="#4a6a94")
 panels[2].set_xlabel("times that y was added to itself")
 panels[2].set_ylabel("calls to go backwards")
+panels[2].set_xticks([2, 6, 10, 14])
 panels[2].set_title("why a tape")
 figure.tight_layout()
 plt.show()

@@ -108,7 +108,7 @@ for name, error in errors.items():
 left.set_xlabel("step h")
 left.set_ylabel("largest relative error of the slope")
 left.set_title("too large a step, too small a step")
-left.legend(frameon=False, loc="upper right", bbox_to_anchor=(1.0, 0.86))
+left.legend(frameon=False, loc="lower right")
 for (name, values), look, colour in zip(rest.items(), ("s-", "o--"), ("#22262b", "#b3261e"), strict=True):
     right.loglog(lengths, values, look, color=colour, markersize=4, label=f"{name}: slope {bend[name]:.1f}")
 right.set_xlabel("length of the step along d")
