@@ -145,7 +145,7 @@ norm = nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0)
 parameters = [*conv.parameters(), *linear.parameters()]
 optimizer = tn.optim.SGD(parameters, lr=0.0005)
 losses = []
-for epoch in range(6):
+for _ in range(6):
     order = generator.permutation(len(images))
     for start in range(0, len(images), 64):
         batch = order[start : start + 64]
@@ -197,10 +197,10 @@ figure.subplots_adjust(wspace=0.62)
 plt.show()
 # %% [markdown]
 # **Figure.** Left: a unit with activity 100, while one neighbour's activity grows. With the paper's constants a
-# neighbour of 500 takes away about five sixths of what was left; with alpha / 5, as the authors' program had it, less
-# than two thirds; with a window of 1 the neighbour is out of sight. Right: the activities of a trained network on both
-# sides of the normalisation, on a logarithmic scale: the long tail is drawn in, the small ones are divided by `2^0.75`
-# and little else.
+# neighbour of 500 takes away four fifths of what was left; with alpha / 5, as the authors' program had it, less than
+# two thirds; with a window of 1 the neighbour is out of sight. Right: the activities of a trained network on both sides
+# of the normalisation, on a logarithmic scale. They stay below 100 here, so the divisor is never far from `2^0.75`:
+# nearly everything is divided by the same 1.7, and the long tail by a little more.
 #
 # What does it buy? The paper says 1.4 % (top-1) and 1.2 % (top-5), and its authors' own log of runs has that number:
 # 42.03 % against 40.66 % without any normalisation (run 148 beside run 145). The same log has a run with none behind

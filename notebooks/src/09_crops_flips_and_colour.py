@@ -46,7 +46,7 @@ print(inspect.getsource(augment.random_crops))
 # the 2010 test set are 39.0 % and 18.3 %, with all ten 37.5 % and 17.0 % (section 6, footnote 5; table 1).
 # %%
 ten = augment.ten_crops(picture, 224)
-figure, panels = plt.subplots(2, 5, figsize=(8.4, 3.7))
+figure, panels = plt.subplots(2, 5, figsize=(6.6, 3.0))
 names = ["top left", "top right", "centre", "bottom left", "bottom right"]
 for index, panel in enumerate(panels.flat):
     panel.imshow(ten[index].transpose(1, 2, 0)[::2, ::2])
@@ -112,7 +112,7 @@ for name, lengths in sets.items():
     print(f"{name:25} lengths {np.array2string(lengths, precision=1):22} typical shift {shift:4.1f} grey levels")
 # %%
 shifts = augment.colour_shift(rng, 8, stdevs, directions, sigma=0.3)
-figure = plt.figure(figsize=(9.4, 4.4))
+figure = plt.figure(figsize=(8.0, 3.6))
 grid = figure.add_gridspec(2, 6, width_ratios=[1, 1, 1, 1, 0.08, 2.5])
 for index, shift in enumerate(shifts):
     panel = figure.add_subplot(grid[index // 4, index % 4])

@@ -26,7 +26,7 @@ rng = begin(10)
 # units speak, and something has to make up for it.
 #
 # - The paper multiplies by 0.5 **at test time**.
-# - Most programs of today multiply by 2 (by 1 / (1 - p)) **in training**, and do nothing at test time. This is called *inverted* dropout.
+# - Most programs of today multiply by 2 (by 1 / (1 - p)) **in training**, and do nothing at test time: *inverted* dropout.
 #
 # **Write down**: are the gradients in training the same under both? Is the trained network the same?
 # %%

@@ -15,7 +15,7 @@ from tinynet.files import replacing
 from tinynet.notebooks.session import Outcome
 from tinynet.notebooks.source import Chapter
 
-CPU_SECONDS, FIGURE_BYTES, NOTEBOOK_BYTES = 120, 150_000, 1_000_000
+CPU_SECONDS, FIGURE_BYTES, NOTEBOOK_BYTES = 120, 250_000, 1_000_000
 _PROBE = "from tinynet.notebooks.session import outcome\n\noutcome()"
 
 
