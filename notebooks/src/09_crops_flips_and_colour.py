@@ -46,7 +46,7 @@ print(inspect.getsource(augment.random_crops))
 # the 2010 test set are 39.0 % and 18.3 %, with all ten 37.5 % and 17.0 % (section 6, footnote 5; table 1).
 # %%
 ten = augment.ten_crops(picture, 224)
-figure, panels = plt.subplots(2, 5, figsize=(6.6, 3.0))
+figure, panels = plt.subplots(2, 5, figsize=(5.8, 2.7))
 names = ["top left", "top right", "centre", "bottom left", "bottom right"]
 for index, panel in enumerate(panels.flat):
     panel.imshow(ten[index].transpose(1, 2, 0)[::2, ::2])
@@ -127,7 +127,7 @@ middle = pixels.mean(axis=1)
 for number, (length, direction, colour) in enumerate(
     zip(stdevs, directions, ("#22262b", "#b3261e", "#4a6a94"), strict=True), 1
 ):
-    ends = middle[:, None] + 2 * length * direction[:, None] * np.array([-1, 1])
+    ends = middle[:, None] + 1.5 * length * direction[:, None] * np.array([-1, 1])
     cloud.plot(*ends, color=colour, linewidth=2.5, zorder=10)
     cloud.text(*ends[:, 1], f" {number}", color=colour, fontweight="bold", zorder=11)
 cloud.set(xlim=(0, 255), ylim=(0, 255), zlim=(0, 255), xlabel="red", ylabel="green", zlabel="blue")

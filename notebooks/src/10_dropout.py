@@ -132,7 +132,7 @@ for panel, (p, run) in zip(panels, runs.items(), strict=True):
     panel.text(epochs[-1], on_train[-1] + 2.5, "training", ha="right", color="#22262b")
     gap = last[p][:, 1].mean() - last[p][:, 0].mean()
     panel.set_title("without dropout" if p == 0 else "with dropout 0.5")
-    panel.text(20, 62, f"gap at the end: {gap:.1f} points", ha="center")
+    panel.text(31, 45, f"gap at the end: {gap:.1f} points", ha="center")
     panel.set_xlabel("passes through the 400 pictures")
 panels[0].set_ylabel("error, %")
 panels[0].set_ylim(0, 100)
