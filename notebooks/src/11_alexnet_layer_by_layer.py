@@ -127,7 +127,7 @@ for panel, (title, values) in zip(panels, what, strict=True):
     panel.set_xlim(0, (first + second).max() * 1.25)
     panel.set_yticks(places, names)
 panels[0].invert_yaxis()
-panels[0].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.3))
+panels[0].legend(frameon=False, loc="upper right")
 figure.tight_layout()
 plt.show()
 # %% [markdown]

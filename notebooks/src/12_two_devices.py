@@ -96,11 +96,13 @@ counted = {}
 for span in crossed:
     key = (span.shape, span.row)
     counted[key] = counted.get(key, 0) + 4 * int(np.prod(span.shape)) * batch
-where = {(1, 3, 224, 224): "the images", (1, 128, 13, 13): "conv3", (1, 4608): "fc6", (1, 2048): "fc7, fc8"}
+where = {(1, 3, 227, 227): "the images", (1, 128, 13, 13): "conv3", (1, 4608): "fc6", (1, 2048): "fc7, fc8"}
 for (shape, row), size in counted.items():
     print(f"{where.get(shape, shape)!s:12} to sim:{row}: {size / 1e6:6.2f} MB at batch {batch}")
 # %% [markdown]
-# (Forward and backward together: maps go over, gradients come back, so `conv3` shows twice 11.08 MB in each direction.)
+# (Forward and backward together: maps go over, gradients come back, so `conv3` shows twice 11.08 MB in each direction.
+# The pictures themselves have to reach the second device, too; they come ahead of their step, and nobody waits for
+# them.)
 #
 # ## A picture of a step
 #
