@@ -116,8 +116,8 @@ draw.timeline(shown, "one step, quarter width")
 # %% [markdown]
 # **Figure.** One training step on two simulated devices, as if each were as fast as this CPU and had its own stream:
 # forward in blue, backward in orange, update in grey, copies in red. The towers run side by side, and meet where the
-# paper's figure 2 crosses: in the first third of forward (conv3), at its end (fc6, fc7, fc8), and in backward at the
-# same places in reverse.
+# paper's figure 2 crosses: past the middle of forward (conv3), at its end (fc6, fc7, fc8), and in backward at the same
+# places in reverse.
 #
 # The same on a real GPU, recorded with `python alexnet.py --device cuda:0,cuda:0 --timeline step.png`, on **one**
 # NVIDIA H200 with two streams (two GPUs were not to be had):
