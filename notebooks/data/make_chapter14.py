@@ -38,7 +38,7 @@ if __name__ == "__main__":
             model, _ = PROGRAM.build(state["options"], len(state["classes"]), devices("cpu:0"))
             checkpoint.restore(model, arrays, folder)
             colour = [colourfulness(kernels) for kernels in model.first_kernels()]
-            seeds.append({"seed": seed, "val_top1_error": last["val_top1_error"],
+            seeds.append({"seed": seed, "val_error": round(last["val_error"], 4),
                           "colourfulness": [[round(float(c), 3) for c in tower] for tower in colour]})  # fmt: skip
             if seed == 0:
                 kept = {name: a.astype(np.float16) for name, a in arrays.items() if name.startswith("model.")}
