@@ -14,3 +14,7 @@ if "matplotlib" not in sys.modules:
         os.environ["MPLBACKEND"] = _backend
         with contextlib.suppress(ValueError):
             matplotlib.rcParams["backend"] = _backend
+
+from tinynet.draw.tape import tape  # `draw.tape(loss)`: called like the module that it comes from
+
+__all__ = ["tape"]
