@@ -19,7 +19,7 @@ if __name__ == "__main__":
 import numpy as np
 
 import tinynet as tn
-from tinynet import cli, nn
+from tinynet import cli, html, nn
 from tinynet.kernels.windows import window_count
 from tinynet.nn import init
 from tinynet.nn.towers import places
@@ -135,12 +135,20 @@ class AlexNet(nn.Towers):
             rows.append((name, shape, counts if len(counts) == 2 else [*counts, 0], macs))
         return rows
 
-    def __str__(self):
+    def table(self):
+        """The layers as rows of text: the headings, a row for each, the total."""
         rows = [(name, "x".join(map(str, shape)), *counts, macs) for name, shape, counts, macs in self.layers()]
         rows.append(("total", "", *(sum(row[i] for row in rows) for i in (2, 3, 4))))
-        lines = [f"{'layer':6}{'output':>12}{'parameters, tower 0':>21}{'tower 1':>12}{'multiply-adds':>15}"]
-        lines += [f"{name:6}{shape:>12}{one:>21,}{two:>12,}{macs:>15,}" for name, shape, one, two, macs in rows]
-        return "\n".join([*lines, f"{rows[-1][2] + rows[-1][3]:,} parameters"])
+        head = ("layer", "output", "parameters, tower 0", "tower 1", "multiply-adds")
+        return [head, *((name, shape, *(f"{n:,}" for n in numbers)) for name, shape, *numbers in rows)]
+
+    def __str__(self):
+        lines = [f"{name:6}{shape:>12}{one:>21}{two:>12}{macs:>15}" for name, shape, one, two, macs in self.table()]
+        return "\n".join([*lines, f"{sum(p.size for p in self.parameters()):,} parameters"])
+
+    def _repr_html_(self):
+        head, *rows = self.table()
+        return html.table(head, rows, "lrrrr")
 
 
 class Tower(nn.Module):

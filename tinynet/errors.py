@@ -64,3 +64,16 @@ class FolderError(TinynetError):
     def __init__(self, message, run=None):
         super().__init__(message)
         self.run = run
+
+
+def check_alike(op: str, inputs: tuple) -> None:
+    """Raises DeviceError for inputs of two devices, TypeError for inputs of two dtypes.
+
+    `record` calls it; an op calls it earlier if its forward would fail on such a mixture in a less helpful way.
+    """
+    places = list(dict.fromkeys(t.device.name for t in inputs))
+    if any(t.device is not inputs[0].device for t in inputs):
+        raise DeviceError(f"{op}: inputs are on {' and '.join(places)}; bring them together with transfer(x, device)")
+    types = list(dict.fromkeys(str(t.data.dtype) for t in inputs))
+    if len(types) > 1:
+        raise TypeError(f"{op}: inputs are {' and '.join(types)}; convert one of them with .astype(...)")

@@ -89,6 +89,10 @@ class SGD:
         return {"lr": self.lr, "initial_lr": self.initial_lr, "momentum": self.momentum, "groups": groups,
                 "velocity": velocity}  # fmt: skip
 
+    def __repr__(self):
+        groups = f" in {len(self.groups)} groups" if len(self.groups) > 1 else ""
+        return f"SGD(lr={self.lr}, momentum={self.momentum}, {len(list(self._params()))} parameters{groups})"
+
     def load_state_dict(self, state: Mapping) -> None:
         """Go on from a saved state, bit for bit: velocities and all numbers become those of the state, as in PyTorch.
 

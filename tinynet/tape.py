@@ -14,24 +14,28 @@ from operator import attrgetter
 
 from tinynet import forks
 from tinynet.context import context
-from tinynet.errors import DeviceError, locate
+from tinynet.errors import DeviceError, check_alike, locate
 
-_BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
+BORROWED, _NEW, _SUM = range(3)  # whose a gradient is: somebody else's, nobody's yet, this entry's own sum
 _numbers = itertools.count()
-_one_at_a_time = forks.lock(0)  # gradients on their way lie in the entries, and two losses may share some
+one_at_a_time = forks.lock(0)  # gradients on their way lie in the entries, and two losses may share some
 _recording = contextvars.ContextVar("tinynet recording", default=True)
 
 
 class Entry:
     """One line of the tape. It never holds the output, only what `backward`, a closure, needs: so there are no cycles."""
 
-    __slots__ = ("backward", "device", "dtype", "gradient", "leaf", "number", "op", "owner", "parents", "shape", "source")
+    __slots__ = ("backward", "device", "dtype", "gradient", "leaf", "number", "op", "owner", "parents", "retained", "shape",
+                 "source")  # fmt: skip
 
     def __init__(self, op, device, parents, shape, dtype, backward):
         self.number, self.op, self.parents = next(_numbers), op, parents
         self.device = self.source = device  # where the output lives, and where the inputs do: two places in `transfer`
         self.shape, self.dtype, self.backward = shape, dtype, backward
-        self.gradient, self.owner, self.leaf = None, _BORROWED, None
+        self.gradient = self.owner = self.leaf = self.retained = None
+
+    def __repr__(self):
+        return f"Entry({self.op}, shape={self.shape}, device={self.device.name}, number={self.number})"
 
 
 def record(op: str, data, inputs: tuple, backward: Callable | None):
@@ -58,8 +62,8 @@ def record(op: str, data, inputs: tuple, backward: Callable | None):
         device.observe(op, "forward", data.shape)
     if not (on_tape and _recording.get()):
         return first.__class__(data, device)
-    parents = tuple([tensor.entry for tensor in inputs])
-    return first.__class__(data, device, Entry(op, device, parents, data.shape, data.dtype, backward))
+    entry = Entry(op, device, tuple([tensor.entry for tensor in inputs]), data.shape, data.dtype, backward)
+    return first.__class__(data, device, entry)
 
 
 def leaf(tensor) -> Entry:
@@ -70,38 +74,43 @@ def leaf(tensor) -> Entry:
 
 
 def backward(entry: Entry, gradient, keep: bool = False) -> None:
-    """Play the tape that ends in `entry` backwards; gradients arrive in `.grad` of the leaves.
+    """Play the tape that ends in `entry` backwards; gradients arrive in `.grad` of the leaves, and of what retains it.
 
     The first gradient that reaches an entry is borrowed and never written to; a second one makes a fresh sum; later
     ones are added to that sum in place. Saved arrays are freed entry by entry, unless `keep`.
     Raises RuntimeError if part of the tape was freed by an earlier call.
     """
-    with _one_at_a_time:
-        order = entries(entry)
-        for e in order:
-            if e.backward is _freed:
-                _freed(None)
-            if e.leaf is not None and (tensor := e.leaf()) is not None:
-                e.shape, e.dtype = tensor.data.shape, tensor.data.dtype  # replaced since, by float64 for instance
-        entry.gradient, entry.owner = gradient, _BORROWED
+    with one_at_a_time:
+        order = ready(entry)
+        entry.gradient, entry.owner = gradient, BORROWED
         try:
-            # The gradients of an entry's inputs are computed, and summed, where these inputs live.
             for device, run in itertools.groupby(reversed(order), attrgetter("source")):
                 with device:
                     for e in run:
                         if e.backward is not None and e.gradient is not None:
-                            _play(e, keep)
-            for e in order:  # only now: an error halfway leaves every .grad as it was
-                if e.gradient is not None:
-                    with e.device:
-                        _deliver(e)
+                            play(e, keep)
+            deliver(order)  # only now: an error halfway leaves every .grad as it was
         finally:
             for e in order:
                 e.gradient = None
 
 
-def _play(e, keep):
-    g, e.gradient = e.gradient, None
+def ready(entry: Entry) -> list[Entry]:
+    """The entries that end in `entry`, to be played; raises RuntimeError if one was freed."""
+    order = entries(entry)
+    for e in order:
+        if e.backward is freed:
+            freed(None)
+        if e.leaf is not None and (tensor := e.leaf()) is not None:
+            e.shape, e.dtype = tensor.data.shape, tensor.data.dtype  # replaced since, by float64 for instance
+    return order
+
+
+def play(e: Entry, keep: bool, given: list | None = None) -> None:
+    """Hand the gradient of one entry on to its inputs. given: a list that takes what each input got, or None."""
+    g = e.gradient
+    if e.retained is None:
+        e.gradient = None
     try:
         gradients = e.backward(g)
     except (MemoryError, RuntimeError) as error:
@@ -109,18 +118,21 @@ def _play(e, keep):
         raise
     if not isinstance(gradients, tuple) or len(gradients) != len(e.parents):
         raise TypeError(f"backward of {e.op}: expected a tuple of {len(e.parents)} gradients, one an input")
-    if not keep:
-        e.backward = _freed
+    e.backward = e.backward if keep else freed
     for parent, grad in zip(e.parents, gradients, strict=True):
         if parent is None or grad is None:
+            if given is not None:
+                given.append(None)
             continue
         if grad.shape != parent.shape:
             grad = sum_to(grad, parent.shape, e.op)
         if grad.dtype != parent.dtype:
             raise TypeError(f"backward of {e.op}: gradient is {grad.dtype}, its input is {parent.dtype}")
+        if given is not None:
+            given.append(grad)
         if parent.gradient is None:
             new = parent.leaf is not None and _is_new(grad, g, gradients, e.source)
-            parent.gradient, parent.owner = grad, _NEW if new else _BORROWED
+            parent.gradient, parent.owner = grad, _NEW if new else BORROWED
         elif parent.owner is _SUM:
             parent.gradient += grad
         else:
@@ -129,13 +141,16 @@ def _play(e, keep):
         e.source.observe(e.op, "backward", e.shape)
 
 
-def _deliver(entry):
-    tensor, g, xp = entry.leaf(), entry.gradient, entry.device.xp
-    entry.gradient = None
-    if tensor is not None and tensor.grad is not None:
-        tensor.grad = xp.asarray(tensor.grad + g)  # NumPy turns 0-dimensional sums into scalars
-    elif tensor is not None:
-        tensor.grad = xp.array(g) if entry.owner is _BORROWED else xp.asarray(g)
+def deliver(order: list[Entry]) -> None:
+    """Add the gradients that lie in entries to `.grad` of the tensors that wait for them."""
+    for e in order:
+        g, e.gradient = e.gradient, None
+        if g is not None and (tensor := (e.leaf or e.retained)()) is not None:
+            with e.device:
+                if tensor.grad is not None:
+                    tensor.grad = e.device.xp.asarray(tensor.grad + g)  # NumPy turns 0-dimensional sums into scalars
+                else:
+                    tensor.grad = e.device.xp.array(g) if e.owner is BORROWED else e.device.xp.asarray(g)
 
 
 def _is_new(grad, g, gradients, device):
@@ -143,7 +158,7 @@ def _is_new(grad, g, gradients, device):
     return device.owns(grad) and grad is not g and sum(other is grad for other in gradients) == 1 and grad.ndim > 0
 
 
-def _freed(_):
+def freed(_):
     raise RuntimeError(
         "backward: part of this tape was already played and freed; compute the loss again, "
         "or call the first backward(keep=True)"
@@ -182,16 +197,3 @@ def no_grad():
         yield
     finally:
         _recording.reset(token)
-
-
-def check_alike(op: str, inputs: tuple) -> None:
-    """Raises DeviceError for inputs of two devices, TypeError for inputs of two dtypes.
-
-    `record` calls it; an op calls it earlier if its forward would fail on such a mixture in a less helpful way.
-    """
-    places = list(dict.fromkeys(t.device.name for t in inputs))
-    if any(t.device is not inputs[0].device for t in inputs):
-        raise DeviceError(f"{op}: inputs are on {' and '.join(places)}; bring them together with transfer(x, device)")
-    types = list(dict.fromkeys(str(t.data.dtype) for t in inputs))
-    if len(types) > 1:
-        raise TypeError(f"{op}: inputs are {' and '.join(types)}; convert one of them with .astype(...)")

@@ -1,9 +1,11 @@
 """Tensor: an array, its gradient, its device and its place on the tape."""
 
 import operator
+import weakref
 
 import numpy as np
 
+from tinynet import html
 from tinynet.devices import Device, as_device
 from tinynet.ops import arithmetic, comparisons, reductions, shaping, transfer
 from tinynet.tape import backward
@@ -14,7 +16,8 @@ class Tensor(Value):
     """An n-dimensional array whose history can be differentiated.
 
     `.data` is the array (NumPy, or CuPy on a GPU), `.grad` the gradient as an array of the same kind, or None before
-    the first `backward()`; only tensors made with `requires_grad=True` receive one. Operators are those of NumPy, with
+    the first `backward()`. Tensors made with `requires_grad=True` receive one; computed ones, too, if `retain_grad()` was
+    called before: otherwise theirs is passed on, not kept, and `.grad` stays None. Operators are those of NumPy, with
     its broadcasting, and record themselves on the tape (tinynet/tape.py); a Python number or an array takes the dtype
     of the tensor it meets. Make one with `tinynet.tensor`.
 
@@ -36,6 +39,10 @@ class Tensor(Value):
             raise ValueError(
                 "backward: this tensor is not on the tape; give an input requires_grad=True and compute it outside no_grad"
             )
+        backward(self.entry, self.seed(gradient), keep)
+
+    def seed(self, gradient=None):
+        """The array that backward begins with: `gradient`, or 1. Raises ValueError if it is missing or of another shape."""
         if gradient is None:
             if self.data.size != 1:
                 raise ValueError(
@@ -43,14 +50,30 @@ class Tensor(Value):
                     "pass backward(gradient), or reduce it to a scalar loss first"
                 )
             with self.device:
-                gradient = self.device.xp.ones_like(self.data)
-        else:
-            gradient = gradient.data if isinstance(gradient, Tensor) else gradient
-            with self.device:
-                gradient = self.device.xp.asarray(gradient, dtype=self.data.dtype)
-            if gradient.shape != self.data.shape:
-                raise ValueError(f"backward: gradient has shape {gradient.shape}, this tensor has shape {self.shape}")
-        backward(self.entry, gradient, keep)
+                return self.device.xp.ones_like(self.data)
+        gradient = gradient.data if isinstance(gradient, Tensor) else gradient
+        with self.device:
+            gradient = self.device.xp.asarray(gradient, dtype=self.data.dtype)
+        if gradient.shape != self.data.shape:
+            raise ValueError(f"backward: gradient has shape {gradient.shape}, this tensor has shape {self.shape}")
+        return gradient
+
+    def retain_grad(self) -> None:
+        """Let backward leave this computed tensor's gradient in its `.grad`, too, as PyTorch's does.
+
+        Leaves keep theirs anyway. Raises RuntimeError for a tensor that is not on the tape.
+        """
+        if self.entry is None:
+            raise RuntimeError(
+                "retain_grad: this tensor is not on the tape and gets no gradient; give an input requires_grad=True"
+            )
+        if self.entry.leaf is None:
+            self.entry.retained = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether this is a computed tensor that keeps its gradient, by `retain_grad()`."""
+        return self.entry is not None and self.entry.retained is not None and self.entry.retained() is self
 
     def item(self) -> bool | int | float:
         """The value of a one-element tensor as a Python number; raises ValueError for any other size."""
@@ -67,9 +90,18 @@ class Tensor(Value):
         return arithmetic.astype(self, dtype)
 
     def __repr__(self):
-        mark = ", requires_grad=True" if self.requires_grad else ""
         values = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=100)
-        return f"tensor({values}, dtype={self.dtype}, device={self.device.name}{mark})"
+        return f"tensor({values}, dtype={self.dtype}, device={self.device.name}{self._mark()})"
+
+    def _repr_html_(self):
+        return html.array(self.numpy(), f"tensor {self.shape}, dtype={self.dtype}, device={self.device.name}{self._mark()}")
+
+    def _mark(self):
+        if self.entry is None:
+            return ""
+        if self.entry.leaf is not None:
+            return ", requires_grad=True"
+        return f", op={self.entry.op}, retains_grad={self.retains_grad}"  # why .grad is None, or is not
 
     def __format__(self, spec):
         return format(self.item(), spec) if spec else str(self)

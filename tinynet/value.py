@@ -15,7 +15,13 @@ class Value:
     Tensor, which has the operations as methods and operators; so operations need not know it.
     """
 
-    __slots__ = ("__weakref__", "data", "device", "entry", "grad")
+    __slots__ = {
+        "__weakref__": "",
+        "data": "The array: NumPy's, or CuPy's on a GPU.",
+        "device": "Where the array lives.",
+        "entry": "The place on the tape, or None.",
+        "grad": "The gradient that backward left here, an array or None; of a computed tensor only after retain_grad().",
+    }
 
     def __init__(self, data, device: Device, entry: Entry | None = None):
         self.data, self.device, self.entry, self.grad = data, device, entry, None

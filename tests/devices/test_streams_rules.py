@@ -167,14 +167,14 @@ HERE = ("tinynet", "alexnet")
 MODULES = {name: module for name, module in sys.modules.items() if name.split(".")[0] in HERE}
 SWITCHING = [
     *((Streamed, name) for name in ("array", "numpy_later", "fetch", "_keep", "synchronize")),
-    (MODULES["tinynet.tape"], "backward"), (MODULES["tinynet.tensor"].Tensor, "backward"),
+    (MODULES["tinynet.tape"], "backward"), (MODULES["tinynet.tape"], "deliver"), (MODULES["tinynet.tensor"].Tensor, "seed"),
     (transfer_module, "transfer"), (init, "constant_"), (init, "_fill"), (nn.Module, "to"), (nn.Module, "load_state_dict"),
     (optim.SGD, "__init__"), (optim.SGD, "velocity"), (optim.SGD, "step"), (AlexNet, "forward"),
     (AlexNet, "bordered"), (nn.Towers, "each"), (nn.Towers, "gather"),
     (evaluation, "evaluate"), (evaluation, "probabilities"),
 ]  # fmt: skip
 IN_A_RUN = [(Loop, "_step"), (optim.SGD, "load_state_dict")]
-NO_DEVICE = ("_one_at_a_time",)  # a lock
+NO_DEVICE = ("one_at_a_time",)  # a lock
 WAITING = (".wait(", "._keep(", ".synchronize(", "_in_flight.append(", "out.entry.source = here")
 
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from oracles import leaf
+from hypertext import cells
+from oracles import leaf, normal
 
 import tinynet as tn
+from alexnet import AlexNet
 from tinynet.instruments.trace import tape
 
 
@@ -65,3 +67,59 @@ def test_a_tensor_off_the_tape_has_none():
         tn.tape(tn.tensor(1.0) * 2)
     with tn.no_grad(), pytest.raises(ValueError, match="not on the tape"):
         tn.tape(leaf(1.0) * 2)
+
+
+# names ----------------------------------------------------------------------------------------------------------------
+
+
+def test_with_a_model_its_parameters_have_their_names():
+    net = tn.nn.Sequential(tn.nn.Linear(3, 2, bias=False), tn.nn.ReLU())
+    loss = net(tn.tensor(np.ones((4, 3), np.float32))).sum()
+    assert str(tn.tape(loss, net)).splitlines() == [
+        "   op      name      inputs              output  device  bytes kept",
+        "0  leaf    0.weight                      (2, 3)  cpu:0            0",
+        "1  linear            constant, 0 (2, 3)  (4, 2)  cpu:0           48",
+        "2  relu              1 (4, 2)            (4, 2)  cpu:0           32",
+        "3  sum               2 (4, 2)            ()      cpu:0            0",
+        "                                                                 80",
+    ]
+    assert repr(tn.tape(loss, net)) == str(tn.tape(loss, net))
+
+
+def test_alexnets_tape_names_every_leaf_as_its_state_does():
+    model = AlexNet(3, 0.05, image_size=56)
+    tape = tn.tape(model(tn.tensor(normal(1, 3, 56, 56, dtype=np.float32))).sum(), model)
+    assert [tape.names[e] for e in tape if e.op == "leaf"] == list(model.state_dict())
+    assert "towers.0.conv1.weight" in str(tape)
+
+
+def test_a_dict_such_as_locals_names_tensors_computed_ones_too_and_what_modules_hold():
+    net, x = tn.nn.Linear(1, 1), leaf([[2.0]])
+    y = net(x)
+    _hidden = loss = y.sum()
+    also_x, other, nothing = x, leaf(1.0), None
+    tape = tn.tape(loss, locals())
+    assert [tape.names[e] for e in tape] == ["net.weight", "net.bias", "x", "y", "loss"]
+    assert [tape.tensor(e) for e in tape] == [net.weight, net.bias, x, y, loss]
+
+
+def test_values_of_computed_tensors_that_nobody_holds_are_not_known():
+    x = leaf(2.0)
+    tape = tn.tape(x * 2 + 1)
+    assert [t is not None for t in map(tape.tensor, tape)] == [True, False, True]
+
+
+def test_a_model_that_is_none_is_refused():
+    with pytest.raises(TypeError, match=r"tape: model is of type list; expected a Module, or a dict such as locals\(\)"):
+        tn.tape(leaf(1.0) * 2, [leaf(1.0)])
+
+
+def test_the_table_is_html_too():
+    x = leaf(2.0)
+    rows = cells(tn.tape(x * x, {"<x>": x})._repr_html_())
+    assert rows == [
+        ["", "op", "name", "inputs", "output", "device", "bytes kept"],
+        ["0", "leaf", "<x>", "", "()", "cpu:0", "0"],
+        ["1", "mul", "", "0 (), 0 ()", "()", "cpu:0", "0"],
+        ["", "", "", "", "", "", "0"],
+    ]

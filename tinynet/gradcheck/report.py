@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinynet import html
+
 _TALL, _WIDE = 8, 16  # the largest slice that is drawn
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """What was found about one gradient.
 
@@ -53,6 +55,18 @@ class Result:
         lines += [f"{'':14}{line}" for line in self.picture]
         return "\n".join(line.rstrip() for line in lines)
 
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        parts = [html.line(self.status.upper(), self.title, self.reason, alarm=self.status == "fail")]
+        if self.status != "pass" and self.worst:
+            rows = [(str(i), f"{a:.8g}", f"{n:.8g}", f"{rel:.1e}") for i, a, n, rel in self.worst]
+            parts.append(html.table(("index", "analytic", "numeric", "rel err"), rows, "lrrr"))
+        parts += [
+            html.line("", "", text) for text in [f"hint: {hint}" for hint in self.hints] + [self.known] * bool(self.known)
+        ]
+        return "".join([*parts, html.picture(self.picture) if self.picture else ""])
+
 
 class Report(list):
     """The results of one check; `print(report)` shows them all, and it is true if each of them is a pass.
@@ -74,6 +88,11 @@ class Report(list):
 
     def __str__(self):
         return "\n".join([self.heading, *("  " + line for r in self for line in str(r).splitlines())])
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return html.line("", self.heading, "") + "".join(result._repr_html_() for result in self)
 
 
 class GradientError(AssertionError):

@@ -32,6 +32,15 @@ class Conv2d(Module):
         self.weight = _parameter((out_channels, in_channels // groups, *kernel), bound, rng, device, dtype)
         self.bias = _parameter((out_channels,), bound, rng, device, dtype) if bias else None
 
+    def extra_repr(self):
+        outputs, inputs, *kernel = self.weight.shape
+        text = f"{inputs * self.groups}, {outputs}, kernel_size={tuple(kernel)}, stride={_both(self.stride)}"
+        if _both(self.padding) != (0, 0):
+            text += f", padding={_both(self.padding)}"
+        if _both(self.dilation) != (1, 1):
+            text += f", dilation={_both(self.dilation)}"
+        return text + f", groups={self.groups}" * (self.groups != 1) + ", bias=False" * (self.bias is None)
+
     def forward(self, x):
         return conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
@@ -44,6 +53,10 @@ class Linear(Module):
         self.weight = _parameter((out_features, in_features), bound, rng, device, dtype)
         self.bias = _parameter((out_features,), bound, rng, device, dtype) if bias else None
 
+    def extra_repr(self):
+        outputs, inputs = self.weight.shape
+        return f"in_features={inputs}, out_features={outputs}, bias={self.bias is not None}"
+
     def forward(self, x):
         return linear(x, self.weight, self.bias)
 
@@ -54,6 +67,13 @@ class MaxPool2d(Module):
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, *, dilation=1):
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.ceil_mode, self.dilation = ceil_mode, dilation
+
+    def extra_repr(self):
+        stride = self.kernel_size if self.stride is None else self.stride
+        return (
+            f"kernel_size={self.kernel_size}, stride={stride}, padding={self.padding}, dilation={self.dilation}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
 
     def forward(self, x):
         return max_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, dilation=self.dilation)
@@ -66,6 +86,11 @@ class AvgPool2d(Module):
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
+    def extra_repr(self):
+        stride = self.kernel_size if self.stride is None else self.stride
+        text = f"kernel_size={self.kernel_size}, stride={stride}, padding={self.padding}"
+        return text + ", ceil_mode=True" * self.ceil_mode + ", count_include_pad=False" * (not self.count_include_pad)
+
     def forward(self, x):
         return avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
@@ -75,6 +100,9 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size=5, alpha=1e-4, beta=0.75, k=2.0):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def extra_repr(self):
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
     def forward(self, x):
         return local_response_norm(x, self.size, self.alpha, self.beta, self.k)
@@ -110,6 +138,9 @@ class Dropout(Module):
     def __init__(self, p=0.5, *, inverted=True, rng=None):
         self.p, self.inverted, self.rng = p, inverted, np.random.default_rng(rng)
 
+    def extra_repr(self):
+        return f"p={self.p}" + ", inverted=False" * (not self.inverted)
+
     def forward(self, x):
         return dropout(x, self.p, self.training, self.rng, inverted=self.inverted)
 
@@ -124,6 +155,9 @@ class BatchNorm2d(Module):
         self.running_mean = _zeros((num_features,), device, dtype)
         self.running_var = init.constant_(_zeros((num_features,), device, dtype), 1)
 
+    def extra_repr(self):
+        return f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}"
+
     def forward(self, x):
         if x.ndim != 4:
             raise ValueError(f"BatchNorm2d: expected x (N, C, H, W), got shape {x.shape}")
@@ -136,6 +170,9 @@ class Flatten(Module):
 
     def __init__(self, start_dim=1, end_dim=-1):
         self.start_dim, self.end_dim = start_dim, end_dim
+
+    def extra_repr(self):
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
     def forward(self, x):
         return x.flatten(self.start_dim, self.end_dim)
@@ -169,6 +206,10 @@ class Sequential(Module):
 def _parameter(shape, bound, rng, device, dtype):
     # PyTorch's default for convolutions and linear layers: uniform, bound 1 / sqrt(fan_in), for weight and bias alike.
     return init.uniform_(_zeros(shape, device, dtype, True), -bound, bound, rng=rng)
+
+
+def _both(number):
+    return tuple(number) if isinstance(number, (tuple, list)) else (number, number)
 
 
 def _zeros(shape, device, dtype, requires_grad=False):

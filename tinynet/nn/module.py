@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from tinynet import html
 from tinynet.devices import Device, as_device
 from tinynet.errors import locate
 from tinynet.nn.hooks import Handle, Hooks
@@ -82,6 +83,42 @@ class Module:
 
     def _items(self):
         return vars(self).items()
+
+    def extra_repr(self) -> str:
+        """What `repr` says of this module itself, between the parentheses, as in PyTorch: its arguments."""
+        return ""
+
+    def _children(self):
+        """(name, Module) of the modules directly inside this one."""
+        last = None
+        for name, module in self.named_modules():
+            if module is not self and not (last is not None and name.startswith(f"{last}.")):
+                last = name
+                yield name, module
+
+    def __repr__(self):
+        name, extra = type(self).__name__, self.extra_repr()
+        try:
+            inside = list(self._children())
+        except (TypeError, ValueError):  # what is wrong with it is said elsewhere
+            return f"{name}(...)"
+        if not inside:
+            return f"{name}({extra})"
+        lines = [extra] * bool(extra) + [f"({key}): {module!r}" for key, module in inside]
+        return "\n  ".join([f"{name}(", *(line.replace("\n", "\n  ") for line in lines)]) + "\n)"
+
+    def _repr_html_(self):
+        rows = []
+        for name, module in self.named_modules():
+            own = {
+                t for key, t in module.named_parameters() if not any(key.startswith(f"{k}.") for k, _ in module._children())
+            }
+            what = f"{type(module).__name__}({module.extra_repr()})"
+            rows.append(
+                ("\u2003" * (name.count(".") + bool(name)) + name, what, f"{sum(t.size for t in own):,}" if own else "")
+            )
+        rows.append(("", "parameters", f"{sum(t.size for t in self.parameters()):,}"))
+        return html.table(("module", "layer", "parameters"), rows, "llr")
 
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """(name, Tensor) of all parameters and buffers, names joined by dots, in the order in which they were made."""

@@ -8,8 +8,9 @@ import operator
 
 import numpy as np
 
+from tinynet.errors import check_alike
 from tinynet.ops.inputs import expect, kept, operands
-from tinynet.tape import check_alike, record
+from tinynet.tape import record
 from tinynet.value import Value
 
 

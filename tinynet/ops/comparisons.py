@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from tinynet.errors import check_alike
 from tinynet.ops.arithmetic import broadcast
-from tinynet.tape import check_alike, record
+from tinynet.tape import record
 from tinynet.value import Value
 
 

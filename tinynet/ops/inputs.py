@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinynet.tape import check_alike
+from tinynet.errors import check_alike
 from tinynet.value import Value
 
 
