@@ -235,11 +235,18 @@ e = w * x + b - t
 loss = e * e
 table = str(tn.tape(loss))
 print(table)
-loss.backward()
-print("w.grad", w.grad, "  b.grad", b.grad)
 # %% [markdown]
 # `requires_grad=True` marks the numbers whose gradient we want; `x` and `t` are constants here, so they leave no entry
 # ("constant" in the table), and nothing is computed for them. An entry with no inputs of its own is a **leaf**.
+#
+# `rewind` plays the tape backwards one entry at a time. Each line says which gradient has arrived, and what it hands on
+# to which entry.
+# %%
+for step in tn.tape(loss).rewind():
+    print(step)
+print("w.grad", w.grad, "  b.grad", b.grad)
+# %% [markdown]
+# To get the gradients without watching, write `loss.backward()`.
 #
 # And this is all there is to an operation. The forward result, and a function from the gradient of the output to the
 # gradients of the inputs, side by side: for the product, `g` times the other factor, as in `__mul__` above.

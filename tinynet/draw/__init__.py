@@ -23,15 +23,10 @@ if "matplotlib" not in sys.modules:
         with contextlib.suppress(ValueError):
             matplotlib.rcParams["backend"] = _backend
 
-<<<<<<< HEAD
 from tinynet.draw.curves import curves
 from tinynet.draw.kernels import kernels
 from tinynet.draw.predictions import predictions
+from tinynet.draw.tape import tape
 from tinynet.draw.timeline import timeline
 
-__all__ = ["curves", "kernels", "predictions", "timeline"]
-=======
-from tinynet.draw.tape import tape  # `draw.tape(loss)`: called like the module that it comes from
-
-__all__ = ["tape"]
->>>>>>> inst-g
+__all__ = ["curves", "kernels", "predictions", "tape", "timeline"]
