@@ -1,5 +1,6 @@
 # question: How does a sliding window become one matrix product?
 # reading: 35
+# figure: 2
 # %% [markdown]
 # # Convolution is a matrix product
 #

@@ -68,8 +68,8 @@ for values in ([0, 0, 0, 100, 0, 0, 0], [0, 0, 0, 100, 200, 0, 0], [0, 0, 0, 100
 # | TensorFlow, `local_response_normalization` | `k + alpha * sum` | 1, if you give none |
 # | tinynet | the paper's; recipe `source` passes `alpha / 5` | 2, if you give none |
 #
-# (The program is the source code of 2012, published in 2025: where it reads the layers' parameters, `layer.py`,
-# it divides the alpha of this layer by its size.)
+# (The program is the source code of 2012, published in 2025: where it reads the layers' parameters, `layer.py`, it
+# divides the alpha of this layer by its size.)
 #
 # What difference does it make? **Guess**: a tenth of a percent? A factor of two?
 # %%
@@ -217,8 +217,8 @@ plt.show()
 #
 # ## What does it buy?
 #
-# The paper says 1.4 % (top-1) and 1.2 % (top-5), and on CIFAR-10 an error of 11 % in place of 13 %. Its authors' own log
-# of runs has the first number: 42.03 % without any normalisation against 40.66 % (run 148 beside run 145). But the
+# The paper says 1.4 % (top-1) and 1.2 % (top-5), and on CIFAR-10 an error of 11 % in place of 13 %. Its authors' own
+# log of runs has the first number: 42.03 % without any normalisation against 40.66 % (run 148 beside run 145). But the
 # program has more of it than the text: behind the second layer a *second* kind follows, over 5x5 neighbouring places of
 # the same map, which the paper never mentions, and run 148 lacks both kinds. In the first layer the program normalises
 # *before* the ReLU, which comes last there; the paper's order is ReLU first. And another run (167) has none of the

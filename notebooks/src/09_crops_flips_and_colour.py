@@ -1,5 +1,6 @@
 # question: How do 1.2 million pictures become two thousand times as many?
 # reading: 25
+# figure: 2
 # %% [markdown]
 # # Crops, flips and colour
 #
@@ -38,8 +39,8 @@ print(picture.shape, picture.dtype, "from", picture.min(), "to", picture.max())
 print(inspect.getsource(augment.random_crops))
 # %% [markdown]
 # Do not take its word for it: count. A picture of 40 pixels with windows of 8 has as many places as one of 256 with
-# windows of 224, and is quicker to cut. Its pixels are all different, so two windows are equal only if they are the same
-# window.
+# windows of 224, and is quicker to cut. Its pixels are all different, so two windows are equal only if they are the
+# same window.
 # %%
 numbers = np.arange(40 * 40, dtype=np.int32).reshape(1, 1, 40, 40)
 draws = augment.random_crops(np.broadcast_to(numbers, (40_000, 1, 40, 40)), 8, rng)
@@ -84,9 +85,9 @@ for panel in panels.flat:
 figure.tight_layout(pad=0.4)
 plt.show()
 # %% [markdown]
-# **Figure.** The ten windows of one photograph: four corners and the centre, and below each the same window mirrored. At
-# the very left the whole picture, with the outlines of the first window (solid) and the last (dashed). They differ by at
-# most 32 pixels.
+# **Figure.** The ten windows of one photograph: four corners and the centre, and below each the same window mirrored.
+# At the very left the whole picture, with the outlines of the first window (solid) and the last (dashed). They differ
+# by at most 32 pixels.
 #
 # ## Colour
 #
@@ -132,8 +133,8 @@ for name, direction in zip(("long", "second", "third"), directions, strict=True)
 # square root, and the numbers that their later program ships for ImageNet are 121.8, 37.1 and 19.7. tinynet does the
 # same: `augment.pca` returns standard deviations.
 #
-# The constants .2175, .0188, .0045, which travel from repository to repository, are eigenvalues too, of pixels between 0
-# and 1, and are used as lengths. How far does each of these move a pixel? An exact answer needs no draws: the three
+# The constants .2175, .0188, .0045, which travel from repository to repository, are eigenvalues too, of pixels between
+# 0 and 1, and are used as lengths. How far does each of these move a pixel? An exact answer needs no draws: the three
 # amounts are independent, so the mean square of the change of red, green and blue is `0.1^2 (l1^2 + l2^2 + l3^2) / 3`.
 # %%
 drawn, _ = synthetic(train=320, val=16, size=32, seed=9)
@@ -193,8 +194,8 @@ plt.show()
 # deviation to each side: 1 runs from dark to bright, 2 between red and blue, 3 is short.
 #
 # The paper says that this scheme lowers the top-1 error by over 1 %. Two details it does not say: the authors' program
-# divides the changed pixels by 1.1, so that their scale stays near that of the unchanged pictures of the test, and their
-# log has the colours switched off for the last twenty-four passes or so.
+# divides the changed pixels by 1.1, so that their scale stays near that of the unchanged pictures of the test, and
+# their log has the colours switched off for the last twenty-four passes or so.
 # %%
 amounts = augment.colour_shift(np.random.default_rng(9), 200_000, stdevs, directions, sigma=0.1)
 covariance = np.cov(amounts.T)

@@ -94,8 +94,8 @@ for name, (mean, halved) in {"softmax behind it": shallow, "a ReLU layer, then s
     print(f"{name:27} {row}")
 # %% [markdown]
 # With nothing but a softmax behind it, halving is no approximation: the two are equal, as the logarithm of a softmax is
-# a sum plus something that is the same for all classes. Put a ReLU in between, as there is between fc6 and fc7, and it is
-# an approximation. In the second line, with weights drawn at random, a probability is off by a few hundredths.
+# a sum plus something that is the same for all classes. Put a ReLU in between, as there is between fc6 and fc7, and it
+# is an approximation. In the second line, with weights drawn at random, a probability is off by a few hundredths.
 # %% [markdown]
 # ## The gap
 #
@@ -173,8 +173,8 @@ figure.tight_layout()
 plt.show()
 # %% [markdown]
 # **Figure.** Error on the training pictures (dashed) and on others (solid), means of three seeds as thick lines, single
-# seeds in grey, the gap between the means shaded. Left: without dropout the training error falls to nearly zero, and the
-# test error stops falling early. Right: with dropout learning is slower, and the gap is narrower. Both errors are
+# seeds in grey, the gap between the means shaded. Left: without dropout the training error falls to nearly zero, and
+# the test error stops falling early. Right: with dropout learning is slower, and the gap is narrower. Both errors are
 # measured with all units on.
 #
 # What closes the gap? Not only that the test error falls, by a few points: most of the closing is done by the training

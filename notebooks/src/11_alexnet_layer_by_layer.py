@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 import tinynet as tn
 from alexnet import LAYERS, AlexNet
 from tinynet.data import augment
+from tinynet.draw import tape as draw_tape
 from tinynet.notebooks import begin, claim, photo
 
 rng = begin(11)
@@ -155,6 +156,18 @@ plt.show()
 # **Figure.** What the first layer makes of a photograph with random kernels: sums with random signs over 11x11 pixels.
 # Even these show edges; chapter 14 shows what training makes of them.
 #
+# The tape of a training step has 80 entries. As a picture it is figure 2 once more, this time drawn from what was
+# *computed*, on a network a tenth as wide: the towers side by side, and where the maps of both are joined, the
+# crossings.
+# %%
+small = AlexNet(10, 0.1, image_size=64)
+loss = tn.cross_entropy(small(tn.tensor(rng.standard_normal((2, 3, 64, 64)).astype(np.float32))), [1, 2])
+draw_tape(loss, small)
+# %% [markdown]
+# **Figure.** The tape of one loss, from the images at the top down to the cross-entropy. Each box is an operation with
+# the shape of its result and the names of its weights; empty circles are gradients that have not arrived. Follow the
+# orange lines: joined in front of conv3, fc6, fc7 and fc8.
+#
 # How much of the picture does a unit of conv5 see? Go backwards: a window of 3 behind a stride of 2 sees more than 3.
 # Per layer, the field grows by (kernel - 1) times the product of the strides before it.
 # %%
@@ -204,6 +217,8 @@ claim(
 claim("conv3 has 1.45 % of the parameters, conv4 1.09 %",
       [round(100 * parameters[n] / total, 2) for n in ("conv3", "conv4")] == [1.45, 1.09])  # fmt: skip
 claim("a unit of conv5 sees 163 of 224 pixels a side", field == 163)
+entries = len(tn.tape(loss))
+claim("the tape of a step has 80 entries", entries == 80)
 claim("the maps of one tower's conv1 are 48 of 55x55", first[0].shape == (1, 48, 55, 55))
 # %% [markdown]
 # ## What you can now do

@@ -1,5 +1,6 @@
 # question: Can it be trained, end to end, on two devices?
 # reading: 25
+# figure: 2
 # %% [markdown]
 # # Training it
 #
@@ -62,10 +63,10 @@ for name, recipe in RECIPES.items():
 #
 # ## A run
 #
-# A network of 1/8 of the width, 16 classes of drawn pictures, 1200 to learn from. The `Run` is
-# the same that `python alexnet.py` uses; what is said while it runs is said by a *listener*.
+# A network of 1/8 of the width, 16 classes of drawn pictures, 2400 to learn from. The `Run` is the same that `python
+# alexnet.py` uses; what is said while it runs is said by a *listener*.
 # %%
-train_set, val_set = data.synthetic(train=1200, val=400, size=73, seed=13)
+train_set, val_set = data.synthetic(train=2400, val=400, size=73, seed=13)
 
 
 class EveryFourth(Listener):
@@ -81,18 +82,18 @@ def new_run(out, width, epochs, images=train_set):
     """A run with the recipe `modern`, in a folder, its towers on two devices."""
     devices = tn.devices("cpu:0,cpu:1")
     model = AlexNet(16, width, devices, image_size=64, recipe="modern", seed=13)
-    options = dict(seed=13, batch=64, epochs=epochs, patience=2, data=None, image_size=64, lr=None)
+    options = dict(seed=13, batch=64, epochs=epochs, patience=4, data=None, image_size=64, lr=None)
     return Run(Path(out), options, images, val_set, model, RECIPES["modern"], step, devices[0], workers=0)
 
 
 folder = tempfile.TemporaryDirectory()
-run = new_run(Path(folder.name) / "run", 0.125, epochs=28)
+run = new_run(Path(folder.name) / "run", 0.125, epochs=24)
 run.begin()
 finished = run.fit([EveryFourth()])
 print("in its folder:", ", ".join(sorted(path.name for path in run.out.iterdir())))
 # %% [markdown]
 # The rule for the learning rate is the paper's: divided by ten when the validation error stops improving (here: for
-# more than two passes), three times at most.
+# more than four passes), three times at most. This run is too short for it.
 # %%
 records = [json.loads(line) for line in (run.out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 epochs = [record for record in records if record["kind"] == "epoch"]
@@ -101,6 +102,15 @@ draw.curves(records)
 # **Figure.** The run. Above, the loss of every step (thin) and of the validation set after each pass; below, errors on
 # both sets and the learning rate, with its drops. Training errors are measured on the fly, with crops, colour shifts
 # and dropout, so they may lie *above* the validation's.
+#
+# A longer one, `python alexnet.py` with all its defaults (22 passes through 6000 pictures, a quarter of the width), was
+# long enough:
+#
+# ![Loss and errors of the default run; the learning rate is divided by ten where the validation error
+# stalled](../docs/curves.png)
+#
+# **Figure.** The default run. Where the learning rate drops, the noise in the loss falls with it, and the error takes a
+# step down: large steps find the valley, small ones its bottom.
 #
 # ## What it answers
 #
@@ -181,7 +191,7 @@ claim(
     differ["source"] > 5 * differ["paper"],
 )
 claim("the first loss is log 16 = 2.77, to a tenth", abs(first_loss - np.log(16)) < 0.1)
-claim("the run finished, and its learning rate fell at least once", finished and epochs[-1]["lr"] < epochs[0]["lr"])
+claim("the run finished, and its loss fell by more than a third", finished and epochs[-1]["val_loss"] < first_loss * 2 / 3)
 claim("more than four of ten validation pictures are right, where chance is one of sixteen", right > 0.4)
 claim("stopped and resumed, every array has the same bits", all(equal) and len(one) == len(other))
 # %% [markdown]

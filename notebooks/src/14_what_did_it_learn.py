@@ -1,5 +1,6 @@
 # question: What is in the kernels, and what in the last hidden layer?
 # reading: 25
+# figure: 2
 # %% [markdown]
 # # What did it learn?
 #

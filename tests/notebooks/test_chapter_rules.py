@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 nbformat = pytest.importorskip("nbformat", reason="chapters want jupyter: pip install -e '.[notebooks]'")
 pytest.importorskip("nbclient", reason="chapters want jupyter: pip install -e '.[notebooks]'")
@@ -51,6 +52,8 @@ def built(tmp_path_factory):
 @pytest.fixture
 def chapter(tmp_path, built):
     (tmp_path / "01_a_title.ipynb").write_bytes(built)
+    (tmp_path / "thumbnails").mkdir()
+    (tmp_path / "thumbnails" / "01.png").touch()
     return write(tmp_path)
 
 
@@ -111,6 +114,14 @@ def test_a_notebook_that_was_changed_by_hand_breaks_a_rule(chapter, change, sent
     change(notebook)
     chapter.notebook.write_text(nbformat.writes(notebook), encoding="utf-8")
     assert any(sentence in fault for fault in build.broken_rules(chapter))
+
+
+def test_a_missing_picture_of_a_chapter_is_a_fault_and_building_draws_it_small(chapter):
+    chapter.thumbnail.unlink()
+    assert any("thumbnails/01.png is missing" in fault for fault in build.broken_rules(chapter))
+    build.write(chapter, nbformat.read(chapter.notebook, as_version=4))
+    with Image.open(chapter.thumbnail) as picture:
+        assert max(picture.width / 280, picture.height / 160) == 1
 
 
 def test_an_error_leaves_the_notebook_as_it_was(chapter, built):

@@ -3,11 +3,14 @@
 import base64
 import contextlib
 import importlib
+import io
 import json
 import os
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
+
+from PIL import Image
 
 import tinynet
 from tinynet.errors import UsageError
@@ -15,6 +18,7 @@ from tinynet.files import replacing
 from tinynet.notebooks.session import Outcome
 from tinynet.notebooks.source import Chapter
 
+THUMBNAIL = (280, 160)  # pixels, at most
 CPU_SECONDS, FIGURE_BYTES, NOTEBOOK_BYTES = 120, 250_000, 1_000_000
 _PROBE = "from tinynet.notebooks.session import outcome\n\noutcome()"
 
@@ -82,8 +86,17 @@ def _threads(count):
 
 
 def write(chapter: Chapter, notebook) -> Path:
+    """Write the notebook, and the small picture that stands for it."""
     with replacing(chapter.notebook) as whole:
         whole.write_text(_jupyter("nbformat").writes(notebook) + "\n", encoding="utf-8")
+    pictures = [output.data["image/png"] for cell in notebook.cells for output in cell.get("outputs", ())
+                if "image/png" in output.get("data", {})]  # fmt: skip
+    if len(pictures) >= chapter.figure:
+        picture = Image.open(io.BytesIO(base64.b64decode(pictures[chapter.figure - 1]))).convert("RGB")
+        picture.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
+        chapter.thumbnail.parent.mkdir(exist_ok=True)
+        with replacing(chapter.thumbnail) as whole:
+            picture.quantize(64).save(whole, format="png", optimize=True)
     return chapter.notebook
 
 
@@ -99,6 +112,8 @@ def broken_rules(chapter: Chapter) -> list[str]:
         faults.append(f"its cells are not those of src/{chapter.path.name}; {build}")
     if notebook.metadata != wanted.metadata:
         faults.append(f"its metadata are {dict(notebook.metadata)}, expected {dict(wanted.metadata)}; {build}")
+    if not chapter.thumbnail.exists():
+        faults.append(f"its picture thumbnails/{chapter.thumbnail.name} is missing; {build}")
     if path.stat().st_size > NOTEBOOK_BYTES:
         faults.append(f"it has {path.stat().st_size:,} bytes, at most {NOTEBOOK_BYTES:,} are allowed; draw less")
     return faults + broken_outputs(notebook)
