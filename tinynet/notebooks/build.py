@@ -68,7 +68,17 @@ def run(chapter: Chapter, solved: bool = False) -> Run:
     notebook.metadata = notebook_of(chapter).metadata  # the kernel adds its versions, which differ between machines
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        _join(cell.get("outputs", []))
     return Run(notebook, *done, error)
+
+
+def _join(outputs):
+    """Make one of what was written in pieces: where they are cut depends on the moment."""
+    for i in range(len(outputs) - 1, 0, -1):
+        this, following = outputs[i - 1], outputs[i]
+        if this.output_type == following.output_type == "stream" and this.name == following.name:
+            this.text += following.text
+            del outputs[i]
 
 
 @contextlib.contextmanager
