@@ -99,9 +99,9 @@ records = [json.loads(line) for line in (run.out / "log.jsonl").read_text(encodi
 epochs = [record for record in records if record["kind"] == "epoch"]
 draw.curves(records)
 # %% [markdown]
-# **Figure.** The run. Above, the loss of every step (thin) and of the validation set after each pass; below, errors on
-# both sets and the learning rate, with its drops. Training errors are measured on the fly, with crops, colour shifts
-# and dropout, so they may lie *above* the validation's.
+# **Figure.** The run. Left, the loss of every step (thin), its running mean, and the loss on the validation set after
+# each pass. Right, errors. The training set's are measured on the fly, with random crops, colour shifts and dropout, so
+# they may lie *above* the validation's.
 #
 # A longer one, `python alexnet.py` with all its defaults (22 passes through 6000 pictures, a quarter of the width), was
 # long enough:
@@ -146,8 +146,9 @@ axes.set_title("400 validation pictures")
 figure.tight_layout()
 plt.show()
 # %% [markdown]
-# **Figure.** Confusion. A row is a class, a column an answer; on the diagonal it was right. Mistakes are between
-# neighbours: stripes of similar angle, shapes of one colour.
+# **Figure.** Confusion. A row is a class, a column an answer; on the diagonal it was right. Colour was learnt first:
+# most shapes are right, and those that are not are taken for one of a similar colour. Stripes have no colour of their
+# own, and after so short a training most are answered with one and the same class.
 #
 # ## Stop, and go on
 #
