@@ -54,12 +54,12 @@ def record(op: str, data, inputs: tuple, backward: Callable | None):
         raise DeviceError(f"{op}: inputs are on {device.name}, which is not current; write `with device:` around it")
     if not isinstance(data, device.xp.ndarray):  # NumPy turns 0-dimensional results into scalars
         data = device.xp.asarray(data)
+    made = first.__class__(data, device)
+    if on_tape and _recording.get():
+        made.entry = Entry(op, device, tuple([tensor.entry for tensor in inputs]), data.shape, data.dtype, backward)
     if device.observers:
-        device.observe(op, "forward", data.shape)
-    if not (on_tape and _recording.get()):
-        return first.__class__(data, device)
-    parents = tuple([tensor.entry for tensor in inputs])
-    return first.__class__(data, device, Entry(op, device, parents, data.shape, data.dtype, backward))
+        device.observe(op, "forward", data.shape, inputs, made)
+    return made
 
 
 def leaf(tensor) -> Entry:
@@ -83,6 +83,8 @@ def backward(entry: Entry, gradient, keep: bool = False) -> None:
                 _freed(None)
             if e.leaf is not None and (tensor := e.leaf()) is not None:
                 e.shape, e.dtype = tensor.data.shape, tensor.data.dtype  # replaced since, by float64 for instance
+        if entry.device.observers:
+            entry.device.observe(None, "wait")
         entry.gradient, entry.owner = gradient, _BORROWED
         try:
             # The gradients of an entry's inputs are computed, and summed, where these inputs live.
@@ -126,7 +128,7 @@ def _play(e, keep):
         else:
             parent.gradient, parent.owner = parent.gradient + grad, _SUM
     if e.source.observers:
-        e.source.observe(e.op, "backward", e.shape)
+        e.source.observe(e.op, "backward", e.shape, (), e)
 
 
 def _deliver(entry):
