@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+import tinynet as tn
 from tinynet import draw
 from tinynet.devices import as_device
 from tinynet.instruments.history import History
@@ -86,6 +87,7 @@ PICTURES = {  # name -> function that draws an example of it to a path, or as a 
     "neighbours": lambda path: draw.neighbours(photos(6), [0, 1], [[2, 3, 4], [5, 4, 3]], path=path),
     "predictions": lambda path: draw.predictions(photos(2), [0, 1], np.eye(2, 6), list("abcdef"), path),
     "saliency": lambda path: draw.saliency(photos(1)[0], towers(1, side=16)[0][0], path=path),
+    "tape": lambda path: draw.tape((tn.tensor(2.0, requires_grad=True) * 3.0).sum(), path=path),
     "timeline": lambda path: draw.timeline(timeline(), "step 4", path),
     "trace": lambda path: draw.trace(traced(), path),
 }

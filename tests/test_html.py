@@ -109,6 +109,7 @@ def test_a_gradient_check_is_a_table_and_a_picture_of_the_wrong_entries():
     assert page.rows[2:] == [[".", ".", ".", "."], [".", ".", "#", "."], [".", ".", ".", "."]]
     red = [[style["background"] == "#b3261e" for style in row] for row in page.styles[2:]]
     assert np.argwhere(red).tolist() == [[1, 2]]
+    assert page.styles[3][2]["color"] == "#ffffff" != page.styles[3][1]["color"]
     assert repr(report) == str(report) and repr(report[0]) == str(report[0])
 
 

@@ -82,10 +82,10 @@ def backward(entry: Entry, gradient, keep: bool = False) -> None:
     """
     with one_at_a_time:
         order = ready(entry)
-        if entry.device.observers:
-            entry.device.observe(None, "wait")
+        entry.device.observe(None, "wait")
         entry.gradient, entry.owner = gradient, BORROWED
         try:
+            # The gradients of an entry's inputs are computed, and summed, where these inputs live.
             for device, run in itertools.groupby(reversed(order), attrgetter("source")):
                 with device:
                     for e in run:
@@ -108,8 +108,8 @@ def ready(entry: Entry) -> list[Entry]:
     return order
 
 
-def play(e: Entry, keep: bool, given: list | None = None) -> None:
-    """Hand the gradient of one entry on to its inputs. given: a list that takes what each input got, or None."""
+def play(e: Entry, keep: bool) -> tuple:
+    """Hand the gradient of one entry on to its inputs; returns what its backward function gave, for whoever looks on."""
     g = e.gradient
     if e.retained is None:
         e.gradient = None
@@ -120,18 +120,15 @@ def play(e: Entry, keep: bool, given: list | None = None) -> None:
         raise
     if not isinstance(gradients, tuple) or len(gradients) != len(e.parents):
         raise TypeError(f"backward of {e.op}: expected a tuple of {len(e.parents)} gradients, one an input")
-    e.backward = e.backward if keep else freed
+    if not keep:
+        e.backward = freed
     for parent, grad in zip(e.parents, gradients, strict=True):
         if parent is None or grad is None:
-            if given is not None:
-                given.append(None)
             continue
         if grad.shape != parent.shape:
             grad = sum_to(grad, parent.shape, e.op)
         if grad.dtype != parent.dtype:
             raise TypeError(f"backward of {e.op}: gradient is {grad.dtype}, its input is {parent.dtype}")
-        if given is not None:
-            given.append(grad)
         if parent.gradient is None:
             new = parent.leaf is not None and _is_new(grad, g, gradients, e.source)
             parent.gradient, parent.owner = grad, _NEW if new else BORROWED
@@ -141,13 +138,14 @@ def play(e: Entry, keep: bool, given: list | None = None) -> None:
             parent.gradient, parent.owner = parent.gradient + grad, _SUM
     if e.source.observers:
         e.source.observe(e.op, "backward", e.shape, (), e)
+    return gradients
 
 
 def deliver(order: list[Entry]) -> None:
     """Add the gradients that lie in entries to `.grad` of the tensors that wait for them."""
     for e in order:
-        g, e.gradient = e.gradient, None
-        if g is not None and (tensor := (e.leaf or e.retained)()) is not None:
+        if e.gradient is not None and (tensor := (e.leaf or e.retained)()) is not None:
+            g, e.gradient = e.gradient, None
             with e.device:
                 if tensor.grad is not None:
                     tensor.grad = e.device.xp.asarray(tensor.grad + g)  # NumPy turns 0-dimensional sums into scalars

@@ -149,6 +149,31 @@ def test_every_box_is_below_its_inputs():
     assert ys["x", "value"] > ys["mul", "p"] > ys["add", "value"] and ys["y", "value"] > ys["mul", "p"]
 
 
+def test_boxes_change_places_where_their_edges_would_cross():
+    a, b = leaf(normal(2)), leaf(normal(3))
+    p, q = tn.exp(a), tn.tanh(b)
+    r = tn.sigmoid(q)  # made before what hangs on p
+    s = tn.relu(p)
+    figure = draw.tape(r.sum() + s.sum())
+    x = {texts[0]: area.x0 + area.x1 for area, texts in boxes(figure)}
+    assert (x["exp"] < x["tanh"]) == (x["relu"] < x["sigmoid"])
+
+
+def test_chains_are_straight_and_inputs_stand_where_they_are_needed():
+    model, loss = alexnet("cpu:0")
+    centre = {}
+    for area, texts in boxes(draw.tape(loss, model)):
+        centre.setdefault(texts[0], []).append((area.x0 + area.x1) / 2)
+    drift = np.array(centre["conv2d"]) - np.array(centre["relu"][: len(centre["conv2d"])])
+    assert len(drift) == 10 and np.abs(drift).max() < 12
+    y = x = leaf(1.0)
+    for _ in range(5):
+        y = tn.tanh(y)
+    late = leaf(3.0)
+    found = {texts[0]: area for area, texts in boxes(draw.tape(y * late, {"x": x, "late": late}))}
+    assert found["late"].y0 - found["mul"].y1 < 60 < found["x"].y0 - found["mul"].y1
+
+
 def test_the_same_tape_gives_the_same_bytes_and_pyplot_is_not_imported():
     model, loss = alexnet("cpu:0")
     pictures = []

@@ -171,6 +171,22 @@ def test_keep_and_gradient_are_those_of_backward():
         next(tn.tape(y).rewind([1, 1]))
 
 
+def test_a_tape_that_was_freed_further_up_is_refused_before_the_first_step():
+    x = leaf(2.0)
+    y = x * x
+    loss = y * 3.0
+    y.backward()
+    with pytest.raises(RuntimeError, match="already played and freed"):
+        next(tn.tape(loss).rewind())
+
+
+def test_the_data_of_a_leaf_may_be_replaced_by_another_dtype_and_shape():
+    x = leaf([1.0, 2.0])
+    x.data = np.ones((2, 3))
+    (_, step) = tn.tape((x * 2).sum()).rewind()
+    assert step.gradients[0].dtype == x.grad.dtype == np.float64 and x.grad.tolist() == [[2, 2, 2]] * 2
+
+
 def test_a_retained_gradient_is_there_at_the_end_and_not_before():
     x = leaf(2.0)
     y = x * x

@@ -186,11 +186,13 @@ def _draw_edges(page, box, alone):
 def _notes(tape, places):
     """What the signs mean, as lines."""
     arrays = any(e.leaf is not None and _size(e.shape) != 1 for e in tape)
-    notes = []
+    notes, faint = [], PLAIN | {"color": MUTED}
     if arrays:
         waits, came = _dot("not yet"), _dot("arrived")
-        faint = PLAIN | {"color": MUTED}
         notes.append([waits, ("its gradient has not arrived yet", faint), came, ("it has", faint)])
     if len(places) > 1:
-        notes.append([(", ".join(places) + ": boxes of one device have one colour", PLAIN | {"color": MUTED})])
+        notes.append([(", ".join(places) + ": boxes of one device have one colour", faint)])
+    if {"concat", "stack", "transfer"} & {e.op for e in tape}:
+        what = "from one device to another" if len(places) > 1 else "where columns meet"
+        notes.append([("—", BOLD | {"color": MEETING}), (what, faint)])
     return notes

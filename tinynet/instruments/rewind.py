@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinynet.tape import BORROWED, deliver, freed, one_at_a_time, play, ready
+from tinynet.tape import BORROWED, deliver, freed, one_at_a_time, play, ready, sum_to
 
 SMALL = 8  # the most numbers that are shown one by one
 
@@ -54,20 +54,20 @@ def rewind(tape, gradient=None, keep: bool = False) -> Iterator[Step]:
     last, line = tape.loss.entry, {e: i for i, e in enumerate(tape)}
     labels = [f"{e.op} {tape.names.get(e, '')}".rstrip() for e in tape if e.parents]
     widths = len(str(len(tape) - 1)), max(map(len, labels), default=0)
-    waiting = {last: (tape.loss.seed(gradient), BORROWED)}
+    waiting = {last: tape.loss.seed(gradient)}
     with one_at_a_time:
         order = ready(last)
-    tape.arrived = {last: _shown(last, waiting[last][0])}
+    tape.arrived = {last: _shown(last, waiting[last])}
     played = []
     for e in reversed(order):
         if e.backward is None or e not in waiting:
             continue
-        parents, given = [p for p in e.parents if p is not None], list[np.ndarray | None]()
+        parents = [p for p in e.parents if p is not None]
         with _laid_out(waiting, parents):
             arrived = _copy(e.device, e.gradient)
             with e.source:
-                play(e, True, given)
-            gradients = tuple(None if g is None else _copy(e.source, g) for g in given)
+                given = play(e, True)
+                gradients = tuple(_handed(e, p, g) for p, g in zip(e.parents, given, strict=True))
             tape.arrived.update((p, _shown(p, p.gradient)) for p in parents if p.gradient is not None)
         played.append(e)
         name, *names = (tape.names.get(x, "") for x in (e, *e.parents))
@@ -84,15 +84,22 @@ def _laid_out(waiting, others=()):
     """Inside, gradients on their way lie in the entries, where the tape wants them; outside, nothing of them is seen."""
     touched = list(dict.fromkeys([*waiting, *others]))
     with one_at_a_time:
-        for e, (gradient, owner) in waiting.items():
-            e.gradient, e.owner = gradient, owner
+        for e, gradient in waiting.items():
+            e.gradient, e.owner = gradient, BORROWED
         try:
             yield
         finally:
             waiting.clear()
-            waiting.update((e, (e.gradient, e.owner)) for e in touched if e.gradient is not None)
+            waiting.update((e, e.gradient) for e in touched if e.gradient is not None)
             for e in touched:
                 e.gradient = None
+
+
+def _handed(entry, parent, gradient):
+    """What an input was given: as its own shape has it, and not the output's, to which it may have been broadcast."""
+    if parent is None or gradient is None:
+        return None
+    return _copy(entry.source, sum_to(gradient, parent.shape) if gradient.shape != parent.shape else gradient)
 
 
 def _copy(device, array):
