@@ -16,8 +16,8 @@ from matplotlib.patches import Rectangle
 
 import tinynet as tn
 from alexnet import LAYERS, AlexNet
+from tinynet import draw as pictures
 from tinynet.data import augment
-from tinynet.draw import tape as draw_tape
 from tinynet.notebooks import begin, claim, photo
 
 rng = begin(11)
@@ -140,21 +140,21 @@ plt.show()
 # %%
 image = augment.centre_crop(photo(256), 224).astype(np.float32) - 118
 x = tn.tensor(image[None])
+model.eval()
 with tn.no_grad():
-    first = [tower.conv1(model.bordered(x)) for tower in model.towers]
-    model.eval()
+    model(x)  # the first pass asks the system for memory, and is slower
+with tn.no_grad(), tn.watch(model, "towers.0.conv1") as seen, tn.trace() as traced:
     logits = model(x).numpy()
-print("conv1, one tower:", first[0].shape, "  logits:", logits.shape)
-figure, panels = plt.subplots(2, 8, figsize=(9.2, 2.6))
-for panel, shown in zip(panels.flat, first[0].numpy()[0], strict=False):
-    panel.imshow(shown, cmap="gray")
-    panel.set_axis_off()
-figure.suptitle("16 of the 48 maps of conv1, tower 0, before anything was learnt", y=0.99)
-figure.tight_layout()
-plt.show()
+print("logits:", logits.shape)
+print(traced)
 # %% [markdown]
-# **Figure.** What the first layer makes of a photograph with random kernels: sums with random signs over 11x11 pixels.
-# Even these show edges; chapter 14 shows what training makes of them.
+# `tn.trace` counts what really ran: the multiply-adds are those of the table above, to the last one. The times are this
+# machine's. `tn.watch` kept what conv1 of the first tower put out:
+# %%
+pictures.activations(seen["towers.0.conv1"].output[0, :16], "conv1 of tower 0, before anything was learnt")
+# %% [markdown]
+# **Figure.** 16 of the 48 maps that conv1 of one tower makes of a photograph with random kernels: sums with random
+# signs over 11x11 pixels. Even these show edges; chapter 14 shows what training makes of them.
 #
 # The tape of a training step has 80 entries. As a picture it is figure 2 once more, this time drawn from what was
 # *computed*, on a network a tenth as wide: the towers side by side, and where the maps of both are joined, the
@@ -162,7 +162,7 @@ plt.show()
 # %%
 small = AlexNet(10, 0.1, image_size=64)
 loss = tn.cross_entropy(small(tn.tensor(rng.standard_normal((2, 3, 64, 64)).astype(np.float32))), [1, 2])
-draw_tape(loss, small)
+pictures.tape(loss, small)
 # %% [markdown]
 # **Figure.** The tape of one loss, from the images at the top down to the cross-entropy. Each box is an operation with
 # the shape of its result and the names of its weights; empty circles are gradients that have not arrived. Follow the
@@ -219,7 +219,11 @@ claim("conv3 has 1.45 % of the parameters, conv4 1.09 %",
 claim("a unit of conv5 sees 163 of 224 pixels a side", field == 163)
 entries = len(tn.tape(loss))
 claim("the tape of a step has 80 entries", entries == 80)
-claim("the maps of one tower's conv1 are 48 of 55x55", first[0].shape == (1, 48, 55, 55))
+claim("the maps of one tower's conv1 are 48 of 55x55", seen["towers.0.conv1"].output.shape == (1, 48, 55, 55))
+claim(
+    "the trace of the forward pass counts as many multiply-adds as the table",
+    traced.multiply_adds(phase="forward") == 724_406_816,
+)
 # %% [markdown]
 # ## What you can now do
 #

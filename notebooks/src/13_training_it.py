@@ -13,7 +13,6 @@ import json
 import tempfile
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import tinynet as tn
@@ -133,18 +132,7 @@ with tn.no_grad(), run.device:
     guesses = run.model(tn.tensor(inputs, device=run.device)).numpy().argmax(1)
 confusion = np.zeros((16, 16), int)
 np.add.at(confusion, (val_set.labels, guesses), 1)
-figure, axes = plt.subplots(figsize=(6.4, 5.2))
-axes.imshow(confusion, cmap="Greys", vmax=30)
-for (i, j), count in np.ndenumerate(confusion):
-    if count:
-        axes.text(j, i, count, ha="center", va="center", fontsize=7, color="white" if count > 15 else "black")
-axes.set_xticks(range(16), val_set.classes, rotation=90)
-axes.set_yticks(range(16), val_set.classes)
-axes.set_xlabel("what the network said")
-axes.set_ylabel("what it was")
-axes.set_title("400 validation pictures")
-figure.tight_layout()
-plt.show()
+draw.confusion(confusion, val_set.classes)
 # %% [markdown]
 # **Figure.** Confusion. A row is a class, a column an answer; on the diagonal it was right. Colour was learnt first:
 # most shapes are right, and those that are not are taken for one of a similar colour. Stripes have no colour of their

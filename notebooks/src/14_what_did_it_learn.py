@@ -119,22 +119,13 @@ plt.show()
 #
 # In fc7, the last hidden layer, a picture is a list of numbers. The paper takes two pictures to be similar if these
 # lists are near each other (Euclidean distance), and shows in figure 4 that the nearest neighbours are of the same kind
-# even where no pixel agrees. To get at fc7 without touching the model, hang a **hook** on it: a function that is called
-# with what the layer returned.
+# even where no pixel agrees. To get at fc7 without touching the model, **watch** it: `tn.watch` notes what the layers
+# that you name put out (and, after backward, which gradient arrived there).
 # %%
-features = {}
-handles = [
-    tower.fc7.register_forward_hook(
-        lambda module, inputs, output, i=i: features.__setitem__(i, np.maximum(output.numpy(), 0))
-    )
-    for i, tower in enumerate(model.towers)
-]
-with tn.no_grad():
+with tn.no_grad(), tn.watch(model, "towers.*.fc7") as seen:
     model(tn.tensor(seen_by_network(pictures)))
-for handle in handles:
-    handle.remove()
-fc7 = np.concatenate([features[0], features[1]], axis=1)
-print("fc7 of all pictures:", fc7.shape)
+fc7 = np.concatenate([np.maximum(layer.output, 0) for layer in seen.values()], axis=1)
+print("watched:", ", ".join(seen), "  fc7 of all pictures:", fc7.shape)
 
 
 def nearest(vectors, k):
@@ -197,7 +188,8 @@ figure.tight_layout()
 plt.show()
 # %% [markdown]
 # **Figure.** Four pictures that are answered right, and below the size of the gradient of the right class's logit for
-# each pixel: bright is large. It gathers where the shape is, and is small in the corners.
+# each pixel: bright is large. It gathers where the shape is, and is small in the corners; its squares are the steps of
+# conv1, which moves by 4 pixels.
 #
 # Is that gradient right? The definition, along one random direction:
 # %%

@@ -38,11 +38,12 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: str | Path | Non
     letters = min(max(map(len, classes)), 20) if count <= NAMES else 0
     side, left, top = cell * count, 80 + 9 * letters, HEAD + 40 + 9 * letters
     with style():
-        figure, page = new_page(left + side + 300, top + max(side, 200) + 40)
+        across = max(left + side + 300, 640)
+        figure, page = new_page(across, top + max(side, 200) + 40)
         total = f"{int(right.sum()):,} of {all_images:,} images right"
         percent = f" ({right.sum() / all_images:.1%})" if all_images else ""
         about = "each row: what the images of a class were taken for"
-        heading(page, 30, f"Confusion: {total}{percent}", about, left + side + 240)
+        heading(page, 30, f"Confusion: {total}{percent}", about, across - 60)
         picture = SHADES(np.nan_to_num(share), bytes=True)[..., :3]
         page.imshow(picture, extent=(left, left + side, top + side, top), interpolation="none", aspect="auto")
         for i in range(count + 1 if count <= NAMES else 0):

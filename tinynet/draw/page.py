@@ -65,7 +65,7 @@ class Page(Figure):
         return Bbox.from_bounds(0, 0, *self.get_size_inches())
 
     def _repr_png_(self):
-        # What a notebook shows that has not imported pyplot; one that has shows the same with a white border.
+        # What a notebook shows; once pyplot has drawn something in it, it shows the same with a white border.
         file = BytesIO()
         with style():
             _save(self, file)

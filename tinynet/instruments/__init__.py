@@ -1,1 +1,1 @@
-"""What looks into the running engine: what the tape holds and costs, and which device did what when."""
+"""What looks into the running engine: what the tape holds, what layers put out, what it costs and where the time went."""

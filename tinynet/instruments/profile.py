@@ -193,7 +193,7 @@ def trace(memory: bool = True) -> Trace:
       the outermost computes itself goes by its class. Backward belongs to the layer of the forward, an update to that of its
       parameter.
 
-    Noting costs some 2 to 7 microseconds an operation, and with the memory 5 to 25 (two cores of a shared machine); on a
+    Noting costs some 2 to 9 microseconds an operation, and with the memory 5 to 25 (two cores of a shared machine); on a
     training step of AlexNet with 16 images, 0.4 s, neither can be measured. memory=False leaves the memory out. Other work
     on the machine is in the times.
     """
