@@ -3,6 +3,10 @@
 import numpy as np
 from PIL import Image
 
+from tinynet import draw
+from tinynet.devices import as_device
+from tinynet.instruments.timeline import Span, Timeline
+
 
 def pixels(path):
     """The picture at `path` as uint8 (H, W, 3)."""
@@ -37,3 +41,19 @@ def photos(count, side=16):
 
 def towers(*counts, side=11):
     return [np.random.default_rng(2).standard_normal((count, 3, side, side)).astype(np.float32) for count in counts]
+
+
+def timeline():
+    recorded = Timeline([])
+    recorded.devices = [as_device("cpu:0"), as_device("cpu:1")]
+    recorded.spans = [Span(0, "conv2d", "forward", (2, 3), 0.0, 0.5), Span(1, "transfer", "copy", (), 0.5, 0.6),
+                      Span(1, "conv2d", "backward", (2, 3), 0.6, 1.0)]  # fmt: skip
+    return recorded
+
+
+PICTURES = {  # name -> function that draws an example of it to a path, or as a Figure for None
+    "curves": lambda path: draw.curves(training_log(), path),
+    "kernels": lambda path: draw.kernels(towers(12, 12), path),
+    "predictions": lambda path: draw.predictions(photos(2), [0, 1], np.eye(2, 6), list("abcdef"), path),
+    "timeline": lambda path: draw.timeline(timeline(), "step 4", path),
+}

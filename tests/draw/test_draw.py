@@ -9,18 +9,11 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from drawings import photos, pixels, towers, training_log
+from drawings import PICTURES, photos, pixels
 
 from tinynet.draw import page
 from tinynet.draw.curves import curves
-from tinynet.draw.kernels import kernels
 from tinynet.draw.predictions import predictions
-
-PICTURES = {
-    "curves": lambda path: curves(training_log(), path),
-    "kernels": lambda path: kernels(towers(12, 12), path),
-    "predictions": lambda path: predictions(photos(2), [0, 1], np.eye(2, 6), list("abcdef"), path),
-}
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -1,6 +1,7 @@
 """Timelines: every operation is in them, where and when it ran, and they can be read by people and by Chrome."""
 
 import json
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +12,11 @@ from runs import QUICK, log, pictures, run, undrawn
 import tinynet as tn
 from alexnet import AlexNet
 from tinynet.devices.device import Device
-from tinynet.draw import timeline as draw_timeline
+from tinynet.draw.timeline import drawing
+from tinynet.draw.timeline import timeline as drawn
 from tinynet.instruments.timeline import Span, Timeline
+
+PICTURE = sys.modules[drawn.__module__]
 
 
 def step(devices):
@@ -86,7 +90,7 @@ def test_two_simulated_devices_work_at_the_same_time(sims):
 
 def test_an_error_inside_leaves_no_observer_and_no_files(tmp_path):
     path = tmp_path / "a.png"
-    with pytest.raises(ZeroDivisionError), draw_timeline.drawing(tn.devices("cpu"), path, "step"):
+    with pytest.raises(ZeroDivisionError), drawing(tn.devices("cpu"), path, "step"):
         1 / 0  # noqa: B018
     assert Device.observers == [] and list(tmp_path.iterdir()) == []
 
@@ -117,8 +121,8 @@ def test_the_trace_is_what_chrome_reads(tmp_path):
 def test_the_picture_shows_each_span_in_its_colour(tmp_path):
     timeline = Timeline(tn.devices("cpu:0,cpu:1"))
     timeline.spans = SPANS
-    picture = pixels(draw_timeline.draw(timeline, tmp_path / "a.png", "step 4"))
-    d = draw_timeline
+    picture = pixels(drawn(timeline, "step 4", tmp_path / "a.png"))
+    d = PICTURE
     inner = picture.shape[1] - d.LEFT - d.RIGHT
 
     def colour(row, moment):
@@ -128,7 +132,7 @@ def test_the_picture_shows_each_span_in_its_colour(tmp_path):
     assert (colour(0, 0.1), colour(1, 0.55), colour(1, 0.9)) == tuple(d.PHASES[p] for p in ("forward", "copy", "backward"))
     assert colour(0, 0.75) == colour(1, 0.2) == d.TRACK
     timeline.spans = []
-    draw_timeline.draw(timeline, tmp_path / "nothing.png", "step 4")
+    drawn(timeline, "step 4", tmp_path / "nothing.png")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 nbformat = pytest.importorskip("nbformat", reason="chapters want jupyter: pip install -e '.[notebooks]'")
 pytest.importorskip("nbclient", reason="chapters want jupyter: pip install -e '.[notebooks]'")
@@ -18,7 +19,6 @@ SOURCE = """\
 # %% [markdown]
 # # A title
 # %%
-from tinynet.exercises import check
 from tinynet.notebooks import begin, claim
 
 rng = begin(1)
@@ -52,6 +52,8 @@ def built(tmp_path_factory):
 @pytest.fixture
 def chapter(tmp_path, built):
     (tmp_path / "01_a_title.ipynb").write_bytes(built)
+    (tmp_path / "thumbnails").mkdir()
+    (tmp_path / "thumbnails" / "01.png").touch()
     return write(tmp_path)
 
 
@@ -77,7 +79,7 @@ def test_check_holds_as_shipped_and_solved(chapter, capsys):
         ("plt.show()", "plt.show()\nopen('left.txt', 'w').close()", "leaves left.txt behind"),
         ("plt.show()", "plt.show()\n1 / 0", "ZeroDivisionError"),
         ("plt.show()", "plt.show()\nimport os\nos._exit(1)", "died"),
-        ('from tinynet.exercises import check', 'check = print', "e14 as it starts: None, expected unattempted"),
+        ("# %% [exercise]", "# %%\nimport tinynet.exercises as e\ne.check = print\n# %% [exercise]", "e14 as it starts"),
     ],
 )  # fmt: skip
 def test_a_chapter_that_breaks_a_rule_fails_its_check(tmp_path, capsys, old, new, sentence):
@@ -112,6 +114,14 @@ def test_a_notebook_that_was_changed_by_hand_breaks_a_rule(chapter, change, sent
     change(notebook)
     chapter.notebook.write_text(nbformat.writes(notebook), encoding="utf-8")
     assert any(sentence in fault for fault in build.broken_rules(chapter))
+
+
+def test_a_missing_picture_of_a_chapter_is_a_fault_and_building_draws_it_small(chapter):
+    chapter.thumbnail.unlink()
+    assert any("thumbnails/01.png is missing" in fault for fault in build.broken_rules(chapter))
+    build.write(chapter, nbformat.read(chapter.notebook, as_version=4))
+    with Image.open(chapter.thumbnail) as picture:
+        assert max(picture.width / 280, picture.height / 160) == 1
 
 
 def test_an_error_leaves_the_notebook_as_it_was(chapter, built):

@@ -1,4 +1,12 @@
-"""Pictures, a file each: arrays and plain records in, a PNG out. All are drawn on the same page (page.py)."""
+"""Pictures, a file each: arrays and plain records in, a Figure out, or a PNG. All are drawn on the same page (page.py).
+
+    from tinynet import draw
+    draw.kernels(model.first_kernels())                  a Matplotlib Figure, which a notebook shows
+    draw.kernels(model.first_kernels(), "kernels.png")   the Path of the PNG that was written
+
+A Figure's `alt` says in words what is to be seen. The functions are called like the modules that they come from: write
+`from tinynet.draw.kernels import kernels`, and `tinynet.draw.kernels` is the function.
+"""
 
 import contextlib
 import os
@@ -15,6 +23,10 @@ if "matplotlib" not in sys.modules:
         with contextlib.suppress(ValueError):
             matplotlib.rcParams["backend"] = _backend
 
-from tinynet.draw.tape import tape  # `draw.tape(loss)`: called like the module that it comes from
+from tinynet.draw.curves import curves
+from tinynet.draw.kernels import kernels
+from tinynet.draw.predictions import predictions
+from tinynet.draw.tape import tape
+from tinynet.draw.timeline import timeline
 
-__all__ = ["tape"]
+__all__ = ["curves", "kernels", "predictions", "tape", "timeline"]

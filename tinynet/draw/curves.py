@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from tinynet.draw.page import ALARM, DPI, HAIRLINE, MUTED, new_page, style, write
+from tinynet.draw.page import ALARM, DPI, HAIRLINE, MUTED, Page, finish, label_ends, new_page, style
 
 TRAIN, TRAIN_LIGHT, VALID = "#4a6a94", "#c3d0e2", "#d1571f"
 REMARK = {"ha": "center", "va": "center", "color": MUTED}
 LINE, DOT = {"linewidth": 1.3, "clip_on": False}, {"marker": "o", "markersize": 3, "markeredgewidth": 0.9}
 
 
-def curves(records: Sequence[Mapping], path: str | Path) -> Path:
+def curves(records: Sequence[Mapping], path: str | Path | None = None) -> Page | Path:
     """Draw a training log: loss on the left, error in % on the right, against epochs.
 
     records: list of dicts as `training` logs them, in order: {"kind": "step", "step", "epoch", "loss", "lr"} and
              {"kind": "epoch", "epoch", "step", "train_loss", "train_error", "val_loss", "val_error", "val_top5_error",
              "lr"}; other kinds are passed over. `step` counts from the start of training, errors are fractions, a value
              may be missing, None, NaN or infinite. Of steps logged again by a resumed run the later ones count.
-    path:    where the PNG goes (str or Path); returned as Path.
+    path:    where the PNG goes (str or Path); returned as Path. Without one the Figure is returned.
 
     The axis counts steps until the first epoch has ended, since nobody knows before how long one is. Raises ValueError
     for a record without its numbers and for a path that is not a PNG's.
@@ -46,7 +46,14 @@ def curves(records: Sequence[Mapping], path: str | Path) -> Path:
         _draw_errors(right, ends, epochs)
         for axes in (left, right):
             _draw_rates(axes, *rates)
-        return write(figure, path)
+        return finish(figure, path, _alt(unit, loss, epochs))
+
+
+def _alt(unit, loss, epochs):
+    known, error = loss[np.isfinite(loss)], _column(epochs, "val_error")
+    falls = f"from {known[0]:.3g} to {known[-1]:.3g}" if known.size else "not known"
+    ends = f" Validation error at the end: {error[-1]:.1%}." if error.size and np.isfinite(error[-1]) else ""
+    return f"Loss, left, and error, right, against {unit}s. Training loss: {falls}.{ends}"
 
 
 def _history(records):
@@ -123,7 +130,7 @@ def _draw_loss(axes, unit, x, loss, ends, val_loss):
         **(LINE | (DOT if len(ends) <= 40 else {}) | {"clip_on": bool((val_loss > top).any())}),
     )
     last = loss if loss[known][-1] > ceiling else smooth
-    _label_ends(axes, [("{:#.3g} training", last, TRAIN), ("{:#.3g} validation", val_loss, VALID)])
+    label_ends(axes, [("{:#.3g} training", last, TRAIN), ("{:#.3g} validation", val_loss, VALID)])
 
 
 def _draw_errors(axes, ends, epochs):
@@ -140,7 +147,7 @@ def _draw_errors(axes, ends, epochs):
     axes.plot(ends, validation, color=VALID, **style)
     axes.plot(ends, top5, color=VALID, **(style | {"linestyle": (0, (3, 1.5)), "markerfacecolor": "white"}))
     labels = [("{:.1f} % training", training, TRAIN), ("{:.1f} % validation", validation, VALID)]
-    _label_ends(axes, [*labels, ("{:.1f} % validation, top 5", top5, VALID)])
+    label_ends(axes, [*labels, ("{:.1f} % validation, top 5", top5, VALID)])
 
 
 def _draw_rates(axes, x, rate):
@@ -159,22 +166,6 @@ def _draw_rates(axes, x, rate):
             text, low = f"lr {rate[index]:.3g}", (x[index], 1)
             axes.annotate(text, low, (0, 4), ("data", "axes fraction"), "offset points", color=MUTED, fontsize=7)
             taken = place + 80
-
-
-def _label_ends(axes, lines):
-    """Write each line's last finite value and name at its right end, pushed apart where they would overlap."""
-    lines = [(form, y[np.isfinite(y)][-1], colour) for form, y, colour in lines if np.isfinite(y).any()]
-    lines.sort(key=lambda line: line[1])
-    bottom, top = axes.get_ylim()
-    gap = 0.055 * (top - bottom)
-    up = [min(value, top) for _, value, _ in lines]
-    down = list(up)
-    for index in range(1, len(lines)):
-        up[index] = max(up[index], up[index - 1] + gap)
-        down[-index - 1] = min(down[-index - 1], down[-index] - gap)
-    for (form, value, colour), high, low in zip(lines, up, down, strict=True):
-        place, font = (1, (high + low) / 2), {"color": colour, "va": "center"}
-        axes.annotate(form.format(value), place, (7, 0), ("axes fraction", "data"), "offset points", **font)
 
 
 def _smooth(y):

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynet.draw.page import ALARM, MUTED, new_page, style, write
+from tinynet.draw.page import ALARM, MUTED, Page, finish, new_page, place, style
 
 
-def kernels(towers: Sequence[np.ndarray], path: str | Path) -> Path:
+def kernels(towers: Sequence[np.ndarray], path: str | Path | None = None) -> Page | Path:
     """Draw the first layer's kernels as colour pictures, one block of rows a tower, as in the paper's Fig. 3.
 
     towers: list of arrays (K, 3, h, w), real; K may differ from tower to tower, 3 is red, green, blue.
-    path:   where the PNG goes (str or Path); returned as Path.
+    path:   where the PNG goes (str or Path); returned as Path. Without one the Figure is returned.
 
     Each kernel is scaled by its own largest magnitude, so that 0 is mid grey and the full range is used; a weight that
     is NaN or infinite is drawn grey and counted in the tower's label. Raises ValueError for other shapes.
@@ -41,10 +41,10 @@ def kernels(towers: Sequence[np.ndarray], path: str | Path) -> Path:
             axes.text(margin, top + 22, label, color=MUTED)
             if broken:
                 axes.text(page - margin, top + 22, f"{broken} with NaN or infinity", color=ALARM, ha="right")
-            # figimage copies pixels, with no resampling: every weight is an exact square.
-            figure.figimage(block, margin, total - top - head - block.shape[0], origin="upper")
+            place(axes, block, margin, top + head)
             top += head + block.shape[0] + between
-        return write(figure, path)
+        count = " and ".join(str(len(tower)) for tower in towers)
+        return finish(figure, path, f"Kernels of the first layer as colour pictures of {width}x{height} pixels: {count}.")
 
 
 def _grid(kernels, columns, scale, gap):

@@ -1,18 +1,21 @@
 """The page that every picture is drawn on, its colours and its type.
 
 Nothing here touches `pyplot`, a display, the backend or the global `rcParams`, and the same input gives the same bytes, so a
-picture can be committed and compared.
+picture can be committed and compared. A picture is a Figure until it is written; a notebook shows it as it would be written.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib.style
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.transforms import Bbox
 
 from tinynet.files import replacing
 
@@ -40,23 +43,93 @@ def style() -> Iterator[None]:
         yield
 
 
+class Page(Figure):
+    """A figure that looks the same wherever it is shown: always drawn in our style, never cropped or laid out again.
+
+    alt: in words what is to be seen, for those who do not see it.
+    """
+
+    alt = ""
+
+    def draw(self, renderer):
+        with style():  # not every setting is asked for when an artist is made; ticks are made while drawing
+            super().draw(renderer)
+
+    def get_tightbbox(self, renderer=None, *, bbox_extra_artists=None):
+        # Notebooks crop to what is drawn, and a cut off the middle of a pixel would blur everything.
+        return Bbox.from_bounds(0, 0, *self.get_size_inches())
+
+    def _repr_png_(self):
+        # What a notebook shows that has not imported pyplot; one that has shows the same with a white border.
+        file = BytesIO()
+        with style():
+            _save(self, file)
+        return file.getvalue(), {"alt": self.alt}
+
+
 def new_page(width: float, height: float):
-    """A figure of width x height pixels and, covering it, a bare axes whose coordinates are pixels, y downwards."""
+    """A Page of width x height pixels and, covering it, a bare axes whose coordinates are pixels, y downwards."""
     inches = (width + 1e-6) / DPI, (height + 1e-6) / DPI  # since some Matplotlibs round 315.99999 pixels down
-    figure = FigureCanvasAgg(Figure(figsize=inches, dpi=DPI)).figure
+    figure = FigureCanvasAgg(Page(figsize=inches, dpi=DPI)).figure
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), autoscale_on=False)
     axes.set_axis_off()
     return figure, axes
 
 
-def write(figure: Figure, path: str | Path) -> Path:
+def finish(figure: Page, path: str | Path | None, alt: str) -> Page | Path:
+    """What a picture returns: the figure, with `alt`, or, given a path, the Path that it was written to."""
+    figure.alt = alt
+    return figure if path is None else write(figure, path)
+
+
+def write(figure: Page, path: str | Path) -> Path:
     """Write the figure as PNG and return its Path: a reader sees the old picture or the new one, never half of one."""
     path = Path(path)
     if path.suffix.lower() not in ("", ".png"):
         raise ValueError(f"pictures are written as PNG: {path.name!r} should end in .png")
     with replacing(path) as whole:
-        figure.savefig(whole, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+        _save(figure, whole)
     return path
+
+
+def _save(figure, file):
+    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+
+
+def place(page, picture: np.ndarray, x: int, y: int) -> None:
+    """Put a picture (H, W, 3), uint8, on a page, its upper left corner at pixel (x, y): each of its pixels is one there.
+
+    (`Figure.figimage` does so too, but it ignores that a notebook moves the page, or doubles its resolution.)
+    """
+    height, width, _ = picture.shape
+    page.imshow(picture, extent=(x, x + width, y + height, y), interpolation="none", aspect="auto")
+
+
+def photo(image: np.ndarray, near: int = 256) -> np.ndarray:
+    """The image (3, s, s) as uint8 (S, S, 3), S near `near`: each pixel made a square, or squares of them one pixel."""
+    zoom, shrink = max(1, round(near / image.shape[1])), max(1, round(image.shape[1] / near))
+    side = image.shape[1] // shrink
+    squares = image[:, : side * shrink, : side * shrink].reshape(3, side, shrink, side, shrink)
+    return squares.mean((2, 4)).round().astype(np.uint8).transpose(1, 2, 0).repeat(zoom, 0).repeat(zoom, 1)
+
+
+def label_ends(axes, lines: Sequence[tuple]) -> None:
+    """Write each line's last finite value and name at its right end, pushed apart where they would overlap.
+
+    lines: (form, y, colour) of each: a format string for the value, the values (n,), the colour.
+    """
+    lines = [(form, y[np.isfinite(y)][-1], colour) for form, y, colour in lines if np.isfinite(y).any()]
+    lines.sort(key=lambda line: line[1])
+    bottom, top = axes.get_ylim()
+    gap = 0.055 * (top - bottom)
+    up = [min(value, top) for _, value, _ in lines]
+    down = list(up)
+    for index in range(1, len(lines)):
+        up[index] = max(up[index], up[index - 1] + gap)
+        down[-index - 1] = min(down[-index - 1], down[-index] - gap)
+    for (form, value, colour), high, low in zip(lines, up, down, strict=True):
+        at, font = (1, (high + low) / 2), {"color": colour, "va": "center"}
+        axes.annotate(form.format(value), at, (7, 0), ("axes fraction", "data"), "offset points", **font)
 
 
 def fit(axes, text, width: float, **font) -> str:

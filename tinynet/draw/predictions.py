@@ -6,21 +6,26 @@ from pathlib import Path
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from tinynet.draw.page import INK, MUTED, TRACK, fit, new_page, style, write
+from tinynet.draw.page import INK, MUTED, TRACK, Page, finish, fit, new_page, photo, place, style
 
 RIGHT, WRONG = "#f5993d", "#b9c6d6"  # also far apart in lightness, and light enough for dark type on top of them
 
 
 def predictions(
-    images: np.ndarray, labels, probabilities: np.ndarray, classes: Sequence[str], path: str | Path, columns: int = 4
-) -> Path:
+    images: np.ndarray,
+    labels,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    path: str | Path | None = None,
+    columns: int = 4,
+) -> Page | Path:
     """Draw each image with its true class and the five most probable ones, as in the paper's Fig. 4.
 
     images:        uint8 (n, 3, s, s), red, green, blue.
     labels:        int (n,), the true classes; None, whole or in places, where unknown.
     probabilities: float (n, C), each in 0..1; NaN counts as least.
     classes:       list of C names; long ones are cut short to fit.
-    path:          where the PNG goes (str or Path); returned as Path.
+    path:          where the PNG goes (str or Path); returned as Path. Without one the Figure is returned.
     columns:       images a row.
 
     The true class has an orange bar and bold type, if it is among the five. Raises ValueError for other shapes.
@@ -42,28 +47,30 @@ def predictions(
         raise ValueError(f"predictions: columns must be at least 1, got {columns}")
 
     columns, shown = min(columns, count), min(5, len(classes))
-    photos = [_photo(image) for image in images]
+    photos = [photo(image) for image in images]
     side = len(photos[0])
     gap, margin, name, bar = 34, 30, 40, 28
     pitch = side + name + shown * bar + gap
     width, height = columns * (side + gap) - gap + 2 * margin, -(-count // columns) * pitch - gap + 2 * margin
     with style():
         figure, axes = new_page(width, height)
-        for index, (photo, label) in enumerate(zip(photos, labels, strict=True)):
+        for index, (picture, label) in enumerate(zip(photos, labels, strict=True)):
             x, y = margin + index % columns * (side + gap), margin + index // columns * pitch
-            figure.figimage(photo, x, height - y - side, origin="upper")
+            place(axes, picture, x, y)
             text = "" if label is None else fit(axes, classes[label], side, fontweight="bold")
             axes.text(x + side / 2, y + side + 25, text, ha="center", fontweight="bold", parse_math=False)
             _draw_bars(axes, probabilities[index], label, classes, x, y + side + name, side, bar, shown)
-        return write(figure, path)
+        return finish(figure, path, _alt(labels, probabilities, classes))
 
 
-def _photo(image):
-    """The image (3, s, s) as uint8 (S, S, 3), S near 256: each pixel made a square, or squares of them one pixel."""
-    zoom, shrink = max(1, round(256 / image.shape[1])), max(1, round(image.shape[1] / 256))
-    side = image.shape[1] // shrink
-    squares = image[:, : side * shrink, : side * shrink].reshape(3, side, shrink, side, shrink)
-    return squares.mean((2, 4)).round().astype(np.uint8).transpose(1, 2, 0).repeat(zoom, 0).repeat(zoom, 1)
+def _alt(labels, probabilities, classes):
+    best = np.nan_to_num(probabilities, nan=-1).argmax(1)
+    seen = "; ".join(
+        f"{i}: {classes[guess]} {100 * np.nan_to_num(p[guess]):.0f} %"
+        + ("" if label is None else ", right" if label == guess else f", is {classes[label]}")
+        for i, (guess, p, label) in enumerate(zip(best, probabilities, labels, strict=True))
+    )
+    return f"Images, each with its most probable classes as bars. The most probable of image {seen}."
 
 
 def _draw_bars(axes, probability, label, classes, x, y, width, pitch, shown):

@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Polygon, Rectangle
 from matplotlib.path import Path as Curve
 
 from tinynet.draw.layout import SPACE, Box, layout
-from tinynet.draw.page import HAIRLINE, MUTED, TRACK, new_page, style
+from tinynet.draw.page import HAIRLINE, MUTED, TRACK, Page, finish, new_page, style
 from tinynet.instruments import trace
 from tinynet.instruments.rewind import number
 from tinynet.instruments.trace import Tape
@@ -22,8 +22,8 @@ PAD, ROW, MARGIN, HEAD = 10, 21, 30, 74  # pixels
 BOLD, PLAIN = {"fontsize": 7.5, "fontweight": "bold"}, {"fontsize": 6.5}
 
 
-def tape(loss: Tensor | Tape, model=None) -> Figure:
-    """Draw the tape of `loss` as a Matplotlib Figure: a notebook shows it, `figure.savefig(path)` writes it.
+def tape(loss: Tensor | Tape, model=None, path: str | Path | None = None) -> Page | Path:
+    """Draw the tape of `loss`, and return the Figure; given a path, write it there as PNG and return the Path.
 
     loss: a Tensor, or what `tn.tape` or `tape.rewind` has been called on: then the gradients are those that have arrived so
     far. model: gives leaves, and others, their names, see `tn.tape`; e.g. `locals()`.
@@ -41,7 +41,8 @@ def tape(loss: Tensor | Tape, model=None) -> Figure:
         )
     with style():
         boxes = _boxes(shown)
-        return _draw(shown, boxes, layout(list(boxes.values()), MARGIN, HEAD))
+        figure = _draw(shown, boxes, layout(list(boxes.values()), MARGIN, HEAD))
+        return finish(figure, path, f"The tape of {len(shown)} entries as {len(boxes)} boxes, inputs above, the loss below.")
 
 
 # what stands in a box -------------------------------------------------------------------------------------------------

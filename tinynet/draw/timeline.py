@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from tinynet.devices import Device
-from tinynet.draw.page import INK, MUTED, TRACK, fit, new_page, style, write
+from tinynet.draw.page import INK, MUTED, TRACK, Page, finish, fit, new_page, style
 from tinynet.instruments.timeline import Timeline
 
 PHASES = {"forward": "#4a6a94", "backward": "#f5993d", "update": "#a9b2bd", "copy": "#b3261e"}
@@ -18,21 +18,24 @@ LANE, GAP, LEFT, RIGHT, HEAD, FOOT = 96, 40, 150, 120, 96, 84  # pixels
 @contextmanager
 def drawing(devices: Sequence[Device], path: str | Path, what: str) -> Iterator[Timeline]:
     """What the devices do inside is drawn to `path`, and written as JSON beside it, unless it raises."""
-    with Timeline(devices) as timeline:
-        yield timeline
-    timeline.write(Path(path).with_suffix(".json"))
-    draw(timeline, path, what)
+    with Timeline(devices) as recorded:
+        yield recorded
+    recorded.write(Path(path).with_suffix(".json"))
+    timeline(recorded, what, path)
 
 
-def draw(timeline: Timeline, path: str | Path, what: str) -> Path:
-    """Draw a timeline. what: the start of its title. path: where the PNG goes; returned as Path."""
-    total, rows = timeline.seconds() or 1e-3, len(timeline.devices)
+def timeline(recorded: Timeline, what: str = "work", path: str | Path | None = None) -> Page | Path:
+    """Draw a timeline: a row for each device, a bar for each operation.
+
+    what: the start of its title. path: where the PNG goes; returned as Path. Without one the Figure is returned.
+    """
+    total, rows = recorded.seconds() or 1e-3, len(recorded.devices)
     width, height = 1560, HEAD + rows * (LANE + GAP) - GAP + FOOT
     inner = width - LEFT - RIGHT
     with style():
         figure, page = new_page(width, height)
-        names = " and ".join(device.name for device in timeline.devices)
-        simulated = any(device.kind == "sim" for device in timeline.devices)
+        names = " and ".join(device.name for device in recorded.devices)
+        simulated = any(device.kind == "sim" for device in recorded.devices)
         title = f"{what} on {names}{', as if each were as fast as this CPU' * simulated}: {1e3 * total:.3g} ms"
         page.text(LEFT, 40, title, fontsize=10, fontweight="bold", parse_math=False)
         x = LEFT
@@ -40,12 +43,12 @@ def draw(timeline: Timeline, path: str | Path, what: str) -> Path:
             page.add_patch(Rectangle((x, 60), 16, 16, facecolor=colour, linewidth=0))
             page.text(x + 24, 74, phase, color=MUTED)
             x += 140
-        for row, device in enumerate(timeline.devices):
+        for row, device in enumerate(recorded.devices):
             top = HEAD + row * (LANE + GAP)
             page.add_patch(Rectangle((LEFT, top), inner, LANE, facecolor=TRACK, linewidth=0))
             page.text(LEFT - 16, top + LANE / 2, device.name, ha="right", va="center", fontweight="bold")
-            page.text(width - RIGHT + 16, top + LANE / 2, f"{timeline.busy(row):.0%} busy", va="center", color=MUTED)
-        for span in sorted(timeline.spans, key=lambda span: span.phase == "copy"):  # copies last: they are short, and matter
+            page.text(width - RIGHT + 16, top + LANE / 2, f"{recorded.busy(row):.0%} busy", va="center", color=MUTED)
+        for span in sorted(recorded.spans, key=lambda span: span.phase == "copy"):  # copies last: they are short, and matter
             top, out = HEAD + span.row * (LANE + GAP), 8 if span.phase == "copy" else 0
             left, long = LEFT + inner * span.start / total, inner * (span.stop - span.start) / total
             wide = max(long - 1 if long > 6 else long, 2 if out else 0.5)  # bars of some width have a gap between them
@@ -60,4 +63,5 @@ def draw(timeline: Timeline, path: str | Path, what: str) -> Path:
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 2.5, 5, 10]))
         axes.set_xlabel("ms")
-        return write(figure, path)
+        busy = ", ".join(f"{device.name} {recorded.busy(row):.0%}" for row, device in enumerate(recorded.devices))
+        return finish(figure, path, f"{title}. A bar for each operation on a row for each device; busy: {busy}.")

@@ -4,14 +4,15 @@ A module's parameters, buffers and sub-modules are simply its attributes, in the
 their lists and dicts counts too. There is no registry and no lazy shape: a layer says all its sizes.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Self
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 
 from tinynet import html
 from tinynet.devices import Device, as_device
 from tinynet.errors import locate
+from tinynet.nn.hooks import Handle, Hooks
 from tinynet.tensor import Tensor
 
 
@@ -32,16 +33,44 @@ class Module:
     """
 
     training = True
+    observers: ClassVar[list] = []  # functions (module, entering), told before and after every call of any module
+    _hooks: Hooks | None = None
 
     def forward(self, x):
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define what it computes")
 
     def __call__(self, *args, **kwargs):
+        forward = self._observed if self._hooks or Module.observers else self.forward
         try:
-            return self.forward(*args, **kwargs)
+            return forward(*args, **kwargs)
         except (MemoryError, RuntimeError) as error:
             locate(error, module=self)
             raise
+
+    def _observed(self, *args, **kwargs):
+        observers = list(Module.observers)
+        for observer in observers:
+            observer(self, True)
+        try:
+            output = self.forward(*args, **kwargs)
+        finally:
+            for observer in reversed(observers):
+                observer(self, False)
+        return self._hooks.call(self, args, output) if self._hooks else output
+
+    def register_forward_hook(self, hook: Callable) -> Handle:
+        """Have hook(module, args, output) called after every forward, as in PyTorch; a result other than None takes the
+        place of the output.
+
+        args: the positional arguments as a tuple. Hooks are called in the order in which they were registered. Returns a
+        handle whose `remove()` ends that; it is a context manager, too. A copied or unpickled module has no hooks. A
+        hook is called by module(x), not by module.forward(x). Raises TypeError for what cannot be called.
+        """
+        if not callable(hook):
+            raise TypeError(f"register_forward_hook: expected a function (module, args, output), got {type(hook).__name__}")
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks.add(hook)
 
     def __setattr__(self, name, value):
         old = vars(self).get(name)

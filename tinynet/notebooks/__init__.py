@@ -6,6 +6,7 @@ is edited; `python -m tinynet.notebooks build NN` makes `notebooks/NN_name.ipynb
 
     # question: How can a program differentiate itself?       what the chapter answers, on one line
     # reading: 20                                             minutes, for a reader who does not run anything
+    # figure: 2                                               which of its figures is its picture in tables, default 1
     # %% [markdown]                                           a cell of prose, as comments; the first starts with "# # Title"
     # # A tape of scalars
     # %%                                                      a cell of code

@@ -3,11 +3,14 @@
 import base64
 import contextlib
 import importlib
+import io
 import json
 import os
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
+
+from PIL import Image
 
 import tinynet
 from tinynet.errors import UsageError
@@ -15,7 +18,8 @@ from tinynet.files import replacing
 from tinynet.notebooks.session import Outcome
 from tinynet.notebooks.source import Chapter
 
-CPU_SECONDS, FIGURE_BYTES, NOTEBOOK_BYTES = 120, 150_000, 1_000_000
+THUMBNAIL = (280, 160)  # pixels, at most
+CPU_SECONDS, FIGURE_BYTES, NOTEBOOK_BYTES = 120, 250_000, 1_000_000
 _PROBE = "from tinynet.notebooks.session import outcome\n\noutcome()"
 
 
@@ -64,7 +68,17 @@ def run(chapter: Chapter, solved: bool = False) -> Run:
     notebook.metadata = notebook_of(chapter).metadata  # the kernel adds its versions, which differ between machines
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        _join(cell.get("outputs", []))
     return Run(notebook, *done, error)
+
+
+def _join(outputs):
+    """Make one of what was written in pieces: where they are cut depends on the moment."""
+    for i in range(len(outputs) - 1, 0, -1):
+        this, following = outputs[i - 1], outputs[i]
+        if this.output_type == following.output_type == "stream" and this.name == following.name:
+            this.text += following.text
+            del outputs[i]
 
 
 @contextlib.contextmanager
@@ -82,8 +96,17 @@ def _threads(count):
 
 
 def write(chapter: Chapter, notebook) -> Path:
+    """Write the notebook, and the small picture that stands for it."""
     with replacing(chapter.notebook) as whole:
         whole.write_text(_jupyter("nbformat").writes(notebook) + "\n", encoding="utf-8")
+    pictures = [output.data["image/png"] for cell in notebook.cells for output in cell.get("outputs", ())
+                if "image/png" in output.get("data", {})]  # fmt: skip
+    if len(pictures) >= chapter.figure:
+        picture = Image.open(io.BytesIO(base64.b64decode(pictures[chapter.figure - 1]))).convert("RGB")
+        picture.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
+        chapter.thumbnail.parent.mkdir(exist_ok=True)
+        with replacing(chapter.thumbnail) as whole:
+            picture.quantize(64).save(whole, format="png", optimize=True)
     return chapter.notebook
 
 
@@ -99,6 +122,8 @@ def broken_rules(chapter: Chapter) -> list[str]:
         faults.append(f"its cells are not those of src/{chapter.path.name}; {build}")
     if notebook.metadata != wanted.metadata:
         faults.append(f"its metadata are {dict(notebook.metadata)}, expected {dict(wanted.metadata)}; {build}")
+    if not chapter.thumbnail.exists():
+        faults.append(f"its picture thumbnails/{chapter.thumbnail.name} is missing; {build}")
     if path.stat().st_size > NOTEBOOK_BYTES:
         faults.append(f"it has {path.stat().st_size:,} bytes, at most {NOTEBOOK_BYTES:,} are allowed; draw less")
     return faults + broken_outputs(notebook)

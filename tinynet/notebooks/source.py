@@ -27,12 +27,17 @@ class Chapter:
     title: str
     question: str
     reading: int  # minutes
+    figure: int  # which of its figures stands for it, from 1
     exercises: list[Exercise]
     cells: list[Cell]
 
     @property
     def notebook(self) -> Path:
         return self.path.parent.parent / f"{self.path.stem}.ipynb"
+
+    @property
+    def thumbnail(self) -> Path:
+        return self.notebook.parent / "thumbnails" / f"{self.number:02}.png"
 
     @property
     def minutes(self) -> int:
@@ -89,7 +94,8 @@ def read(path: Path) -> Chapter:
     head, _, rest = cells[0].text.partition("\n")
     if not head.startswith("# "):
         raise UsageError(f"{path.name}: the first cell starts with `# # Title`, got {head!r}")
-    chapter = Chapter(path, int(path.name[:2]), head[2:], facts["question"], int(facts["reading"]), exercises, cells)
+    reading, figure = int(facts["reading"]), int(facts.get("figure", 1))
+    chapter = Chapter(path, int(path.name[:2]), head[2:], facts["question"], reading, figure, exercises, cells)
     cells[0] = Cell("markdown", f"# {chapter.number}. {chapter.title}\n\n{_times(chapter)}\n\n{rest.strip()}")
     return chapter
 
@@ -103,7 +109,7 @@ def _prose(path, number, lines):
 
 def _exercise(exercise):
     statement = f"### Exercise {exercise.short}: {exercise.title}\n\n{exercise.statement}"
-    call = f'check("{exercise.short}", {", ".join(exercise.functions)})'
+    call = f'from tinynet.exercises import check\n\ncheck("{exercise.short}", {", ".join(exercise.functions)})'
     texts = [f"{cell_text(exercise, solved)}\n\n\n{call}" for solved in (False, True)]
     return [Cell("markdown", statement), Cell("code", *texts)]
 

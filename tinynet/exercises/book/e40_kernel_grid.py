@@ -13,7 +13,7 @@ around the whole. White is 255; places that are left over in the last row stay w
 
 import numpy as np
 
-from tinynet.draw import kernels as drawn
+from tinynet.draw.kernels import _grid, _shades
 from tinynet.exercises.checks import expect, require
 from tinynet.exercises.exercise import Exercise
 
@@ -169,4 +169,4 @@ exercise.hints(
     "(rows * (h + gap) - gap, columns * (w + gap) - gap, 3).",
 )
 
-exercise.library(shades=drawn._shades, kernel_grid=lambda kernels, columns, gap: drawn._grid(kernels, columns, 1, gap))
+exercise.library(shades=_shades, kernel_grid=lambda kernels, columns, gap: _grid(kernels, columns, 1, gap))
