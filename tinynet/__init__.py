@@ -8,7 +8,10 @@ from tinynet import nn, optim
 from tinynet.devices import Device, devices
 from tinynet.errors import CheckpointError, DataError, DeviceError, TinynetError, UsageError
 from tinynet.gradcheck import GradientError, assert_gradients, compare_precision, directional_check, gradcheck
+from tinynet.instruments.history import History
+from tinynet.instruments.profile import trace
 from tinynet.instruments.trace import tape
+from tinynet.instruments.watch import watch
 from tinynet.nn import init
 from tinynet.ops.activations import log_softmax, relu, sigmoid, softmax, tanh
 from tinynet.ops.arithmetic import exp, linear, log, matmul, maximum, minimum, sqrt

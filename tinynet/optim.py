@@ -72,7 +72,7 @@ class SGD:
                     velocity = self.velocity(p)
                     with p.device:
                         p.device.kernels.sgd(p.data, velocity, p.grad, lr, self.momentum, group["weight_decay"])
-                    p.device.observe("sgd", "update", p.shape)
+                    p.device.observe("sgd", "update", p.shape, (p,))
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

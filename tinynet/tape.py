@@ -58,12 +58,12 @@ def record(op: str, data, inputs: tuple, backward: Callable | None):
         raise DeviceError(f"{op}: inputs are on {device.name}, which is not current; write `with device:` around it")
     if not isinstance(data, device.xp.ndarray):  # NumPy turns 0-dimensional results into scalars
         data = device.xp.asarray(data)
+    made = first.__class__(data, device)
+    if on_tape and _recording.get():
+        made.entry = Entry(op, device, tuple([tensor.entry for tensor in inputs]), data.shape, data.dtype, backward)
     if device.observers:
-        device.observe(op, "forward", data.shape)
-    if not (on_tape and _recording.get()):
-        return first.__class__(data, device)
-    entry = Entry(op, device, tuple([tensor.entry for tensor in inputs]), data.shape, data.dtype, backward)
-    return first.__class__(data, device, entry)
+        device.observe(op, "forward", data.shape, inputs, made)
+    return made
 
 
 def leaf(tensor) -> Entry:
@@ -82,6 +82,7 @@ def backward(entry: Entry, gradient, keep: bool = False) -> None:
     """
     with one_at_a_time:
         order = ready(entry)
+        entry.device.observe(None, "wait")
         entry.gradient, entry.owner = gradient, BORROWED
         try:
             # The gradients of an entry's inputs are computed, and summed, where these inputs live.
@@ -136,7 +137,7 @@ def play(e: Entry, keep: bool) -> tuple:
         else:
             parent.gradient, parent.owner = parent.gradient + grad, _SUM
     if e.source.observers:
-        e.source.observe(e.op, "backward", e.shape)
+        e.source.observe(e.op, "backward", e.shape, (), e)
     return gradients
 
 

@@ -111,9 +111,9 @@ axes.set_title("kernels of both towers")
 figure.tight_layout()
 plt.show()
 # %% [markdown]
-# **Figure.** Every kernel of three runs, by tower. Most kernels of both towers are more colour than grey, and the few that are not lie on both sides. The
-# clean split of the paper does not appear at this size, with these pictures; it was reported for ImageNet with 48
-# kernels a tower.
+# **Figure.** Every kernel of three runs, by tower. Most kernels of both towers are more colour than grey, and the few
+# that are not lie on both sides. The clean split of the paper does not appear at this size, with these pictures; it was
+# reported for ImageNet with 48 kernels a tower.
 #
 # ## What is similar
 #
@@ -151,7 +151,7 @@ same = {name: (val.labels[found] == val.labels[:, None]).mean() for name, found 
 for name, share in same.items():
     print(f"of the five nearest by {name:7} {share:.0%} are of the same class (chance {1 / 16:.0%})")
 # %%
-figure, panels = plt.subplots(4, 9, figsize=(6.0, 2.95), width_ratios=[1, 0.12, 1, 1, 1, 0.12, 1, 1, 1])
+figure, panels = plt.subplots(4, 9, figsize=(8.4, 4.1), width_ratios=[1, 0.12, 1, 1, 1, 0.12, 1, 1, 1])
 for row, query in enumerate((1, 6, 11, 14)):
     order = [query, None, *by_fc7[query][:3], None, *by_pixels[query][:3]]
     for panel, index in zip(panels[row], order, strict=True):
@@ -159,7 +159,7 @@ for row, query in enumerate((1, 6, 11, 14)):
         if index is not None:
             panel.imshow(pictures[index].transpose(1, 2, 0))
             good = val.labels[index] == val.labels[query]
-            panel.set_title(classes[val.labels[index]], fontsize=4.5, color="#22262b" if good else "#b3261e", pad=2)
+            panel.set_title(classes[val.labels[index]], fontsize=5.5, color="#22262b" if good else "#b3261e", pad=2)
 figure.text(0.06, 0.985, "picture", ha="center", va="top", fontweight="bold")
 figure.text(0.345, 0.985, "nearest in fc7", ha="center", va="top", fontweight="bold")
 figure.text(0.8, 0.985, "nearest in pixels", ha="center", va="top", fontweight="bold")
@@ -185,7 +185,7 @@ picked[np.arange(len(chosen)), val.labels[chosen]] = 1
 logits.backward(picked)
 saliency = np.abs(inputs.grad).max(axis=1)  # over the three colours
 
-figure, panels = plt.subplots(2, 4, figsize=(5.6, 3.05))
+figure, panels = plt.subplots(2, 4, figsize=(7.2, 3.9))
 for column, index in enumerate(chosen):
     panels[0, column].imshow(data.centre_crop(pictures[index], model.image_size).transpose(1, 2, 0))
     panels[0, column].set_title(classes[val.labels[index]], fontsize=7)

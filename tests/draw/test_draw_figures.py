@@ -28,7 +28,10 @@ def test_without_a_path_a_picture_is_a_figure_that_says_what_is_to_be_seen(name)
     figure = PICTURES[name](None)
     assert isinstance(figure, Figure)
     assert len(figure.alt) > 30 and figure.alt.endswith(".") and "  " not in figure.alt and "\n" not in figure.alt
-    assert draw.__all__ and callable(getattr(draw, name))
+
+
+def test_every_picture_is_among_those_that_are_tested_here():
+    assert sorted(PICTURES) == draw.__all__
 
 
 @pytest.mark.parametrize("name", PICTURES)

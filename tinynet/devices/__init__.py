@@ -43,6 +43,11 @@ def devices(names: str) -> list[Device]:
     return found
 
 
+def known() -> list[Device]:
+    """All devices that were ever named, in that order."""
+    return list(_KNOWN.values())
+
+
 def named(name: str) -> Device:
     """The `Device` that calls itself `name`, such as "cuda:0 stream 2": what a copied or an unpickled one is."""
     place, _, number = name.partition(" stream ")

@@ -16,7 +16,7 @@ class Device:
 
     __slots__ = ("active", "index", "kernels", "kind", "name", "xp")
 
-    observers: ClassVar[list] = []  # functions (device, op, phase, shape), told of all work that any device is given
+    observers: ClassVar[list] = []  # functions, told of all work that any device is given, as `observe` is
     lag = 0  # how many training steps the host may be ahead of what it has seen the result of
 
     def __init__(self, kind: str, index: int, xp, kernels, name: str | None = None):
@@ -31,10 +31,14 @@ class Device:
         if error is not None:
             locate(error, place=self)
 
-    def observe(self, op: str | None, phase: str, shape: tuple = ()) -> None:
-        """Tell the observers that this device was just given `op`; without an op, that until now it was waiting."""
+    def observe(self, op: str | None, phase: str, shape: tuple = (), inputs: tuple = (), made=None) -> None:
+        """Tell the observers that this device was just given `op`; without an op, that until now it was waiting.
+
+        inputs: the Tensors that a forward or an update was given. made: the Tensor that a forward gave; the entry of the
+        tape that a backward played.
+        """
         for observer in self.observers:
-            observer(self, op, phase, shape)
+            observer(self, op, phase, shape, inputs, made)
 
     def owns(self, array) -> bool:
         """Whether an array's memory is its own: it is no view of another one."""

@@ -23,10 +23,30 @@ if "matplotlib" not in sys.modules:
         with contextlib.suppress(ValueError):
             matplotlib.rcParams["backend"] = _backend
 
+from tinynet.draw.activations import activations
+from tinynet.draw.confusion import confusion
 from tinynet.draw.curves import curves
+from tinynet.draw.dead_units import dead_units
+from tinynet.draw.histograms import histograms
 from tinynet.draw.kernels import kernels
+from tinynet.draw.neighbours import neighbours
 from tinynet.draw.predictions import predictions
+from tinynet.draw.saliency import saliency
 from tinynet.draw.tape import tape
 from tinynet.draw.timeline import timeline
+from tinynet.draw.trace import trace
 
-__all__ = ["curves", "kernels", "predictions", "tape", "timeline"]
+__all__ = [
+    "activations",
+    "confusion",
+    "curves",
+    "dead_units",
+    "histograms",
+    "kernels",
+    "neighbours",
+    "predictions",
+    "saliency",
+    "tape",
+    "timeline",
+    "trace",
+]

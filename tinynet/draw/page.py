@@ -12,7 +12,9 @@ from pathlib import Path
 
 import matplotlib.style
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.transforms import Bbox
@@ -21,6 +23,9 @@ from tinynet.files import replacing
 
 DPI = 150  # sizes below are in pixels, type is in points
 INK, MUTED, HAIRLINE, TRACK, ALARM = "#22262b", "#767d87", "#c9ced6", "#f1f3f6", "#b3261e"
+
+HEAD = 92  # pixels that a heading takes
+SHADES = colormaps["cividis"]  # more is lighter, printed in grey and for the colour-blind, too
 
 # Matplotlib carries DejaVu Sans with it, so pictures are the same everywhere; the others serve scripts that it lacks.
 FONTS = ["DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei"]
@@ -103,6 +108,27 @@ def place(page, picture: np.ndarray, x: int, y: int) -> None:
     """
     height, width, _ = picture.shape
     page.imshow(picture, extent=(x, x + width, y + height, y), interpolation="none", aspect="auto")
+
+
+def panel(figure, x: float, y: float, width: float, height: float, **settings):
+    """Axes whose frame is at these pixels of the page, y downwards."""
+    across, down = (figure.get_size_inches() * DPI).round()
+    return figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down), **settings)
+
+
+def heading(page, x: float, text: str, about: str = "", width: float = 10_000) -> None:
+    """A title at pixel x of the page's head, which is HEAD pixels high, with a quieter line below it."""
+    font = {"fontsize": 10, "fontweight": "bold"}
+    page.text(x, 42, fit(page, text, width, **font), parse_math=False, **font)
+    page.text(x, 70, fit(page, about, width), color=MUTED, parse_math=False)
+
+
+def scale_bar(figure, box: tuple, norm, label: str, shades=None, **settings):
+    """What the shades mean: a bar in the axes at `box` (x, y, width, height), with ticks and a label that has the unit."""
+    bar = figure.colorbar(ScalarMappable(norm, shades or SHADES), cax=panel(figure, *box), **settings)
+    bar.set_label(label)
+    bar.outline.set_edgecolor(HAIRLINE)
+    return bar
 
 
 def photo(image: np.ndarray, near: int = 256) -> np.ndarray:

@@ -39,12 +39,12 @@ class Timeline:
     def __enter__(self):
         for device in self.devices:
             device.synchronize()  # so that clocks of two GPUs, which have nothing in common, start together
-        self._zero = self._last = [device.stamp() for device in self.devices]
-        self._notes = []
+        self._zero = [device.stamp() for device in self.devices]
+        self._last, self._notes = list(self._zero), []
         Device.observers.append(self._note)
         return self
 
-    def _note(self, device, op, phase, shape):
+    def _note(self, device, op, phase, shape, inputs, made):
         stamps = [d.stamp() for d in self.devices]
         if phase != "wait" and device in self.devices:
             row = self.devices.index(device)
@@ -67,9 +67,9 @@ class Timeline:
         """The fraction of that time in which device number `row` had something to do."""
         return sum(span.stop - span.start for span in self.spans if span.row == row) / (self.seconds() or 1.0)
 
-    def write(self, path: str | Path) -> Path:
-        """Write the events for chrome://tracing or ui.perfetto.dev, as JSON; returns the Path."""
-        events = [
+    def events(self) -> list[dict]:
+        """The spans as Chrome's trace viewer wants them: dicts, times in microseconds."""
+        events: list[dict] = [
             {"ph": "M", "name": "thread_name", "pid": 0, "tid": row, "args": {"name": device.name}}
             for row, device in enumerate(self.devices)
         ]
@@ -78,6 +78,10 @@ class Timeline:
              "dur": 1e6 * (span.stop - span.start), "args": {"shape": list(span.shape)}}
             for span in self.spans
         ]  # fmt: skip
+        return events
+
+    def write(self, path: str | Path) -> Path:
+        """Write the events for chrome://tracing or ui.perfetto.dev, as JSON; returns the Path."""
         path = Path(path)
-        path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}), encoding="utf-8")
+        path.write_text(json.dumps({"traceEvents": self.events(), "displayTimeUnit": "ms"}), encoding="utf-8")
         return path

@@ -43,10 +43,10 @@ class Tape(list):
 
     def kept(self) -> list[int]:
         """The bytes that each entry keeps alive for backward and that no earlier entry (nor a leaf) keeps already."""
-        seen = {id(_owner(e.leaf().data)) for e in self if e.leaf is not None and e.leaf() is not None}
+        seen = {id(owner(e.leaf().data)) for e in self if e.leaf is not None and e.leaf() is not None}
         sizes = []
         for e in self:
-            new = {id(a): a for a in map(_owner, _saved(e.backward)) if id(a) not in seen}
+            new = {id(a): a for a in map(owner, saved(e.backward)) if id(a) not in seen}
             seen.update(new)
             sizes.append(sum(a.nbytes for a in new.values()))
         return sizes
@@ -104,7 +104,7 @@ def _named(model):
         raise TypeError(f"tape: model is of type {type(model).__name__}; expected a Module, or a dict such as locals()")
 
 
-def _saved(thing):
+def saved(thing):
     """The arrays that a backward function holds, found where Python keeps them: in the cells of its closure."""
     if isinstance(thing, np.generic):
         return  # a number, not an array
@@ -112,13 +112,14 @@ def _saved(thing):
         yield thing
     elif isinstance(thing, (tuple, list)):
         for item in thing:
-            yield from _saved(item)
+            yield from saved(item)
     else:
         for cell in getattr(thing, "__closure__", None) or ():
-            yield from _saved(cell.cell_contents)
+            yield from saved(cell.cell_contents)
 
 
-def _owner(array):
+def owner(array):
+    """The array that has the memory of this one."""
     while getattr(array, "base", None) is not None and hasattr(array.base, "nbytes"):
         array = array.base
     return array
