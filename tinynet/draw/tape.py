@@ -18,7 +18,7 @@ from tinynet.tensor import Tensor
 ARRIVED, WAITING, MEETING, LINE = "#1f5f8b", "#b3261e", "#d1571f", "#8d96a1"
 DEVICES = ["#ffffff", "#fdf0e0", "#e6eef7", "#edf5e6"]  # what fills the boxes of the first, second, ... device
 MOST = 400  # entries; more are no picture
-PAD, ROW, MARGIN, HEAD = 10, 21, 30, 74  # pixels
+PAD, ROW, MARGIN, HEAD, LEAST = 10, 21, 30, 74, 300  # pixels
 BOLD, PLAIN = {"fontsize": 7.5, "fontweight": "bold"}, {"fontsize": 6.5}
 
 
@@ -132,7 +132,7 @@ def _draw(tape, boxes, ranks):
     _, axes = new_page(100, 100)
     widths = [_width(axes, title, {"fontsize": 10, "fontweight": "bold"})]
     widths += [sum(_width(axes, text, PLAIN) + PAD for text, *_ in line) for line in notes]
-    width = max(right, *(MARGIN + w for w in widths)) + MARGIN
+    width = max(LEAST, right, *(MARGIN + w for w in widths)) + MARGIN
     shift = (width - MARGIN - right) / 2
     figure, page = new_page(width, bottom + SPACE + ROW * len(notes) + MARGIN - SPACE * (not notes))
     page.text(MARGIN, 40, title, fontsize=10, fontweight="bold", parse_math=False)
