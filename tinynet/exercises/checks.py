@@ -32,7 +32,7 @@ class Running:
 
 
 running = Running(None)
-_values = {}  # of the authors' functions, by check, seed and arguments
+_values: dict = {}  # of the authors' functions, by check, seed and arguments
 _MOST = 50_000
 
 NOTHING = "a function that never reaches `return` gives None"

@@ -23,7 +23,7 @@ START = 120  # seconds for the child to import NumPy, on the slowest of machines
 FLOOD = 1_000_000  # characters that a judged file may print
 SHOWN = 20  # lines of them that are shown
 
-_children = set()  # that run
+_children: set = set()  # that run
 
 
 @dataclass
