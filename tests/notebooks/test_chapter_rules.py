@@ -75,7 +75,7 @@ def test_check_holds_as_shipped_and_solved(chapter, capsys):
         ('"one is one", True', '"one is two", False', "AssertionError: this does not hold here: one is two"),
         ("plt.show()", "plt.show()\nimport sys\nprint('oh', file=sys.stderr)", "wrote to standard error: oh"),
         ("**Figure.** A line that rises.", "A line.", "says what is to be seen"),
-        ("plt.plot([1, 2])", "plt.imshow(rng.random((600, 900, 3)))", "a figure of"),
+        ("plt.plot([1, 2])", "plt.figure(figsize=(9, 9))\nplt.imshow(rng.random((900, 900, 3)))", "a figure of"),
         ("plt.show()", "plt.show()\nopen('left.txt', 'w').close()", "leaves left.txt behind"),
         ("plt.show()", "plt.show()\n1 / 0", "ZeroDivisionError"),
         ("plt.show()", "plt.show()\nimport os\nos._exit(1)", "died"),
