@@ -136,9 +136,9 @@ np.add.at(confusion, (val_set.labels, guesses), 1)
 draw.confusion(confusion, val_set.classes)
 # %% [markdown]
 # **Figure.** Confusion. A row is a class, a column an answer; on the diagonal it was right. Colour was learnt first:
-# red and orange discs, and the blue disc and ellipse, are taken for each other, and other shapes are mostly right.
-# Stripes have no colour of their own, and after so short a training more than half of them are answered with one and
-# the same class.
+# some red discs are taken for orange ones, blue discs and blue ellipses for each other, and other shapes are mostly
+# right. Stripes have no colour of their own, and after so short a training more than half of them are answered with one
+# and the same class.
 #
 # ## Stop, and go on
 #

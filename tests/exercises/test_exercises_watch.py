@@ -153,9 +153,14 @@ def test_a_long_judgement_says_how_to_stop_it_and_ctrl_c_stops_nothing_else(cour
     screen.child.send_signal(2)
     screen.until("was not judged to the end")
     screen.until("q: quit")
-    path.write_text(answer(RELU))
-    assert "keys wait" not in screen.until("passed: all 3")
-    screen.until("q: quit")
+    said = []
+    for blank_lines in range(5):  # a short judgement is not called long; on a busy machine one of five is short
+        path.write_text(answer(RELU) + "\n" * blank_lines)
+        said.append("keys wait" in screen.until("passed: all 3"))
+        screen.until("q: quit")
+        if not said[-1]:
+            break
+    assert not said[-1]
     screen.child.send_signal(2)
     assert screen.child.wait(20) == 130
 
