@@ -8,9 +8,11 @@
 # changes with a weight is called the weight's **gradient**: if the gradient of `w` is 12, and `w` grows by 0.001, the
 # loss grows by about 0.012.
 #
-# AlexNet has 60,965,224 weights. Nobody works out that many gradients by hand, and trying each weight in turn would
-# need 60 million runs of the network. This chapter builds a program that gets all of them by running the network once
-# forwards and once backwards. It is about thirty lines long, and everything else in this course stands on it.
+# A network is a formula with many adjustable numbers, its weights. AlexNet, the network that this course builds, has
+# 60,965,224 of them (biases included). Nobody works out that many gradients by hand, and trying each weight in turn
+# would need 60 million runs of the network. This chapter builds a program that gets all of them by running the network
+# once forwards and once backwards. It is about thirty lines long, and everything else in this course stands on it.
+# (`begin` below fixes the chapter's random numbers; `claim`, near the end, checks a sentence and says that it holds.)
 # %%
 import inspect
 
@@ -40,8 +42,9 @@ rng = begin(1)
 # and the gradient of `w` is 12.
 #
 # Every line had a **slope** of its own, known from school: a product passes a change on times the other factor, a sum
-# passes it on as it is. The slopes *multiply along the way* (this is the chain rule), and where a value is used in two
-# places, the two contributions *add up*. There is nothing else.
+# passes it on as it is, and a difference passes it on to its second number with a minus. The slopes *multiply along the
+# way* (this is the chain rule), and where a value is used in two places, the two contributions *add up*. There is
+# nothing else.
 #
 # **Before you go on, write down** the gradients of `x`, `b` and `t`.
 #
@@ -126,8 +129,8 @@ for number in (w, x, b, t):
 
 
 # %% [markdown]
-# Compare with what you wrote down. Then compare with the definition: move each number by a little, compute the loss
-# again.
+# Compare with what you wrote down. Then compare with the definition: move each number a little up and a little down,
+# and divide the difference of the losses by the distance (why both ways: chapter 2).
 # %%
 def loss_at(w, x, b, t):
     return (w * x + b - t) ** 2
@@ -147,10 +150,10 @@ for place, number in enumerate((w, x, b, t)):
 # %% [markdown]
 # ## A picture of it
 #
-# The right panel is about the order. A simpler program would let each number call its parents, and these theirs, as
-# soon as something arrives. That gives the right result too, but a number that is used twice then calls everything
-# behind it twice, and if those are used twice, four times. To see it, add a number to itself again and again: `y = y +
-# y`.
+# The third panel of the next figure is about the order. A simpler program would let each number call its parents, and
+# these theirs, as soon as something arrives. That would give the right result too (each way back is followed by itself,
+# and the shares add up), but a number that is used twice then calls everything behind it twice, and if those are used
+# twice, four times. To see it, add a number to itself again and again: `y = y + y`.
 # %%
 def calls_of_the_simple_way(number):
     """How many calls the recursive version makes."""
@@ -222,8 +225,8 @@ plt.show()
 # **Figure.** Left, backward halfway: the loss and `-` have been played, and the gradients that have not arrived say so.
 # (They are not 0. A gradient of 0 would mean that the number does not matter.) Middle, all of them: `w` has 12, as
 # found by hand; the two arrows into the last `*` both come from `e`, and their shares, 2 and 2, add up to 4. Right,
-# what the order saves, on a scale where each line is ten times the one below: the simple way doubles its calls with
-# every step, the tape adds one entry.
+# what the order saves, on a scale where each mark, 10, 100, 1000, is ten times the one below: the simple way doubles
+# its calls with every step, the tape adds one entry.
 #
 # ## The same in tinynet
 #
@@ -236,8 +239,10 @@ loss = e * e
 table = str(tn.tape(loss))
 print(table)
 # %% [markdown]
-# `requires_grad=True` marks the numbers whose gradient we want; `x` and `t` are constants here, so they leave no entry
-# ("constant" in the table), and nothing is computed for them. An entry with no inputs of its own is a **leaf**.
+# `tn.tensor(2.0)` makes a number that remembers; `()` is the shape of a single number (chapter 3), and `cpu:0` is where
+# it lives. `requires_grad=True` marks the numbers whose gradient we want; `x` and `t` are constants here, so they leave
+# no entry ("constant" in the table), and nothing is computed for them. An entry with no inputs of its own is a
+# **leaf**. *Bytes kept*: `mul` has to remember the other factor, 4 bytes a number; sums and differences need nothing.
 #
 # `rewind` plays the tape backwards one entry at a time. Each line says which gradient has arrived, and what it hands on
 # to which entry.
@@ -248,8 +253,9 @@ print("w.grad", w.grad, "  b.grad", b.grad)
 # %% [markdown]
 # To get the gradients without watching, write `loss.backward()`.
 #
-# And this is all there is to an operation. The forward result, and a function from the gradient of the output to the
-# gradients of the inputs, side by side: for the product, `g` times the other factor, as in `__mul__` above.
+# And this is all there is to an operation: the forward result, and a function from the gradient of the output to the
+# gradients of the inputs, side by side. Read two things only: `out`, the result, and behind `lambda g:` the two
+# gradients, `g` times the other factor, as in `__mul__` above. (`kept` remembers a factor, `record` writes the entry.)
 # %%
 print(inspect.getsource(ops.arithmetic.mul))
 # %% [markdown]

@@ -23,14 +23,16 @@ rng = begin(2)
 #     forward    (f(x + h) - f(x)) / h
 #     central    (f(x + h) - f(x - h)) / (2 h)
 #
-# Then there is a trick for formulas that also work on complex numbers: step sideways, off the number line. If `f` is
-# smooth, then `f(x + i h) = f(x) + i h f'(x) + ...`, so the slope is the imaginary part divided by `h`. Nothing is
-# subtracted.
+# Measuring both ways costs one run more. Then there is a trick for formulas that also work on complex numbers: step
+# sideways, off the number line. If `f` is smooth, then `f(x + i h) = f(x) + i h f'(x) + ...`, so the slope is the
+# imaginary part divided by `h`. Nothing is subtracted.
 #
-# Our function is the sum of `tanh` of five numbers. Its slope is known: `1 - tanh(x)^2`.
+# Our function is the sum of `tanh` of five numbers (`tanh` squeezes every number into (-1, 1)). Its slope is known: `1
+# - tanh(x)^2`.
 #
-# **Before you run the next cell, write down** which step you would take for the central difference: 0.01, 0.000001
-# (1e-6), or 0.000000000001 (1e-12)? The smaller, the better?
+# A computer keeps about 16 digits of a number in 64 bits and about 7 in 32 bits; what comes after is lost. **Before you
+# run the next cell, write down** which step you would take for the central difference: 0.01, 0.000001 (1e-6), or
+# 0.000000000001 (1e-12)? The smaller, the better?
 # %%
 x = rng.standard_normal(5)
 exact = 1 - np.tanh(x) ** 2
@@ -66,14 +68,16 @@ for name, (difference, kind) in ways.items():
 # %% [markdown]
 # ## Right, and nearly right
 #
-# There is a second kind of check, for whole networks. Near `x`, a function is its value plus its slope times the step,
-# plus something that shrinks with the *square* of the step (Taylor):
+# There is a second kind of check, for whole networks. (You need not read the network below, chapter 3 explains it: it
+# is some function from 72 weights to one number.) Near `x`, a function is its value plus its slope times the step, plus
+# something that shrinks with the *square* of the step (Taylor):
 #
 #     rest(h) = | f(x + h d) - f(x) - h (gradient . d) |
 #
-# `d` is any direction. If the gradient is right, a step ten times smaller leaves a hundredth of the rest. If the
-# gradient is 3 % wrong, the rest contains 3 % of `h (gradient . d)`, which shrinks only ten times. On logarithmic axes:
-# a line of slope 2, or a line that bends to slope 1.
+# `d` is any direction, and `gradient . d` the sum of each weight's gradient times its part of `d`. If the gradient is
+# right, a step ten times smaller leaves a hundredth of the rest. If the gradient is 3 % wrong, the rest contains 3 % of
+# `h (gradient . d)`, which shrinks only ten times. On logarithmic axes: a line of slope 2, or a line that bends to
+# slope 1.
 # %%
 weights = [tn.tensor(rng.standard_normal(s) / np.sqrt(s[0]), requires_grad=True) for s in ((6, 8), (8, 3))]
 inputs, labels = tn.tensor(rng.standard_normal((10, 6))), rng.integers(0, 3, 10)
@@ -118,17 +122,17 @@ right.legend(frameon=False)
 figure.tight_layout()
 plt.show()
 # %% [markdown]
-# **Figure.** Left: error against step. Each curve of differences is a V. On the right side of the V the step is too
-# long, and the function bends away under it: the forward difference errs by about h, the central one by h squared. On
-# the left side the step is too short: `f(x + h)` and `f(x - h)` agree in nearly all of their digits, subtracting them
-# leaves the last ones, which are rounding, and dividing by a small `h` makes that large. The sideways step subtracts
-# nothing and has no left side. Right: what is left after subtracting the slope, for a right gradient and for one that
-# is 3 % too large.
+# **Figure.** Left: error against step. In 64 bits the curves of differences are Vs. On the right side of the V the step
+# is too long, and the function bends away under it: the forward difference errs by about h, the central one by h
+# squared. On the left side the step is too short: `f(x + h)` and `f(x - h)` agree in nearly all of their digits,
+# subtracting them leaves the last ones, which are rounding, and dividing by a small `h` makes that large. (In 32 bits a
+# step below 1e-7 is lost altogether: `x + h` is `x`, and the error is 1.) The sideways step subtracts nothing and has
+# no left side. Right: what is left after subtracting the slope, for a right gradient and for one that is 3 % too large.
 #
 # So smaller is *not* better. The best central step in 64 bits is near 1e-5, and gives nine right digits; in 32 bits it
-# is near 1e-2, and three to five digits are all there is. That is why tinynet computes in 32 bits and *checks* in 64. A
-# checker in 32 bits cannot tell a right gradient from one that is 0.1 % wrong, and many "bugs" found with one were only
-# its own rounding.
+# is near 1e-2, and about four digits are all there is. With the step that is best in 64 bits, a checker in 32 bits is
+# itself wrong by more than 0.1 %, and many "bugs" found with one were only its own rounding. So tinynet, which computes
+# in 32 bits for speed, *checks* in 64.
 #
 # ## A checker that explains
 #
@@ -138,13 +142,15 @@ plt.show()
 wrong = tn.gradcheck(lambda a: a**2, [rng.standard_normal((2, 3))], lambda dy, a: dy * a)
 print(wrong)
 # %% [markdown]
-# "analytic" is what your backward said, "numeric" is what moving the entry said. Mend it, run it again.
+# "analytic" is what your backward said, "numeric" is what moving the entry said; "rel err" is their difference divided
+# by the largest slope of all. Of the hint's guesses the first is the right one. Copy the cell, mend the copy, run it.
 #
 # ## Tests that cannot fail
 #
 # What is the gradient of the output, `dy`, in such a check? The temptation is to add up all outputs and to
-# differentiate the sum: then `dy` is 1 everywhere. Three mistakes hide behind that. A backward that forgets to multiply
-# by `dy` passes. So does one that mixes its entries up. And for some functions there is nothing to check at all:
+# differentiate the sum: then `dy` is 1 everywhere. Two mistakes hide behind that: a backward that forgets to multiply
+# by `dy` passes, and so does one that mixes up the entries of `dy`. And for some functions there is nothing to check at
+# all:
 #
 # **Predict** the gradient of the sum of a softmax (chapter 3 needs it: the probabilities of all classes, which add up
 # to 1).
@@ -154,7 +160,7 @@ tn.softmax(z).sum().backward()
 print("gradient of softmax(z).sum():", np.array2string(z.grad + 0.0, precision=1, suppress_small=True))
 
 
-def softmax_backward_that_returns_nothing(dy, z):
+def softmax_backward_that_returns_zeros(dy, z):
     return np.zeros_like(z)
 
 
@@ -166,9 +172,9 @@ def itself(z):
     return tn.softmax(tn.tensor(z)).numpy()
 
 
-summed = tn.gradcheck(the_sum, [z.numpy()], softmax_backward_that_returns_nothing)
+summed = tn.gradcheck(the_sum, [z.numpy()], softmax_backward_that_returns_zeros)
 print(summed)
-weighted = tn.gradcheck(itself, [z.numpy()], softmax_backward_that_returns_nothing)
+weighted = tn.gradcheck(itself, [z.numpy()], softmax_backward_that_returns_zeros)
 print(f"\nwith a random dy instead of the sum: {weighted.status}")
 # %% [markdown]
 # The sum of a softmax is 1 whatever goes in, so its gradient is 0, and a backward that returns zeros agrees with it. A
@@ -177,6 +183,7 @@ print(f"\nwith a random dy instead of the sum: {weighted.status}")
 #
 # The other trap is a **kink**. `relu(x)` is `x` for positive x and 0 below (chapter 6). At 0 it has no slope: 1 on the
 # right side, 0 on the left. A central difference straddles it and says 0.5, and so "finds" an error in a right program.
+# (Without a third argument, `gradcheck` checks tinynet's own backward.)
 # %%
 at_zero = (np.maximum(1e-6, 0) - np.maximum(-1e-6, 0)) / 2e-6
 print(f"central difference of relu at 0: {at_zero}")

@@ -29,15 +29,16 @@ print("x", x.shape, "+ b", b.shape, "= y", y.shape)
 print(y.numpy())
 # %% [markdown]
 # `x` has two rows and `b` has one. NumPy does not complain: it uses `b` once for every row, as if somebody had copied
-# it. That is **broadcasting**. The rule: write the two shapes below each other, flush right. Where one of them has a 1,
-# or nothing, the array is used again and again along that axis, as often as the other one is long.
+# it. That is **broadcasting**. (An **axis** is one of the directions of the box.) The rule: write the two shapes below
+# each other, flush right. Where one of them has a 1, or nothing, the array is used again and again along that axis, as
+# often as the other one is long. Otherwise the two lengths must be equal, or it is an error.
 #
 #     x     (2, 3)
 #     b        (3)      nothing here: the row is used twice
 #     y     (2, 3)
 #
-# **Before you run the next cell, write down** the gradients of `y.sum()` with respect to `x` and to `b`: their shapes,
-# and the numbers in them.
+# We write `dx` for the gradient of a loss with respect to `x`. **Before you run the next cell, write down** `dx` and
+# `db` for the loss `y.sum()`: their shapes, and the numbers in them.
 # %%
 y.sum().backward()
 print("dx", x.grad.shape)
@@ -83,7 +84,8 @@ def sum_to_by_places(dy, small):
 
 # %% [markdown]
 # tinynet's own version does the same without a loop: it finds the axes along which the array was used again, and sums
-# over them. It is called in one place only, by `backward`, so no operation has to think about broadcasting.
+# over them. Only the walk back calls it, so no operation has to think about broadcasting. (Read its last two lines:
+# which axes, and the sum.)
 # %%
 print(inspect.getsource(sum_to))
 # %%
@@ -115,9 +117,10 @@ panels[0].set_ylabel("the other axes of dy")
 figure.tight_layout()
 plt.show()
 # %% [markdown]
-# **Figure.** Where the gradient goes. A row `(6,)` used for four rows: the columns add up. A column `(4, 1)` used for
-# six columns: the rows add up. A single number `()`: everything adds up into it. A stack of two rows `(2, 1, 6)`:
-# within each slab the columns add up, and the two slabs, above and below the white line, stay apart.
+# **Figure.** Where the gradient goes. A row `(6,)` used for four rows: each column adds up to one number. A column `(4,
+# 1)` used for six columns: each row adds up to one number. A single number `()`: everything adds up into it. A stack of
+# two rows `(2, 1, 6)`: within each slab each column adds up, and the two slabs, above and below the white line, stay
+# apart.
 #
 # The forgotten sum is the most common mistake in handwritten gradients, and the shape gives it away: a gradient has the
 # shape of what it is the gradient *of*, always. When it has not, you forgot to add.
@@ -125,18 +128,19 @@ plt.show()
 # ## The product of two matrices
 #
 # A **linear layer** multiplies: `y = x w`, with `x` of shape `(N, K)` (N pictures, K numbers each) and `w` of shape
-# `(K, M)`. Written with its sum,
+# `(K, M)`. Each entry of `y` is a row of `x` times a column of `w`, added up; NumPy writes `x @ w`:
 #
 #     y[n, m] = sum over k of  x[n, k] w[k, m]
 #
-# Fix one `x[n, k]`. Where is it used? In row `n` of `y`, once in every column `m`, times `w[k, m]`. Uses add up:
+# Fix one `x[n, k]`. Where is it used? In row `n` of `y`, once in every column `m`, times `w[k, m]`. And one `w[k, m]`
+# is used once in every row n of column m, times `x[n, k]`. Uses add up (`ᵀ`, in NumPy `.T`, swaps rows and columns):
 #
 #     dx[n, k] = sum over m of  dy[n, m] w[k, m]         dx = dy wᵀ
 #     dw[k, m] = sum over n of  x[n, k] dy[n, m]         dw = xᵀ dy
 #
-# You never have to remember on which side the ᵀ goes. **Predict** it from the shapes: `dx` must be `(N, K)`; you have
-# `dy`, `(N, M)`, and `w`, `(K, M)`; there is only one way to multiply them that fits. (Not when N, K and M are equal,
-# which is why good tests never use square matrices.)
+# You never have to remember on which side the ᵀ goes. Cover the right column, and **predict** it from the shapes: `dx`
+# must be `(N, K)`; you have `dy`, `(N, M)`, and `w`, `(K, M)`; there is only one way to multiply them that fits. (Not
+# when N, K and M are equal, which is why good tests do not use square matrices only.)
 # %%
 N, K, M = 2, 3, 5
 x, w, dy = rng.standard_normal((N, K)), rng.standard_normal((K, M)), rng.standard_normal((N, M))
@@ -171,7 +175,8 @@ print(tn.gradcheck(lambda x, w: x @ w, [x, w], lambda dy, x, w: (dy @ w.T, x.T @
 #
 #     dz[c] = p[c] - 1    for the right class,    dz[c] = p[c]    for all others
 #
-# What the network said, minus what it should have said.
+# What the network said, minus what it should have said. As an array: `p - onehot`, where `onehot` is 1 at the right
+# class and 0 elsewhere. For N pictures the loss is the mean of N such numbers, and each row of dz is divided by N.
 # %%
 z = tn.tensor([[2.0, 1.0, -1.0]], requires_grad=True, dtype=np.float64)
 loss = tn.cross_entropy(z, [1])  # class 1 is right

@@ -4,10 +4,10 @@
 # %% [markdown]
 # # Convolution is a matrix product
 #
-# Chapters 3 and 4 treated a picture as a row of numbers. A picture has more to it: neighbouring pixels belong together,
-# and a cat is a cat wherever it sits. A **convolution** builds both facts in. It looks at the picture through a small
-# window, multiplies what it sees with a small table of weights, adds up, writes down one number, moves the window on,
-# and does the same again *with the same weights*.
+# Chapter 3 treated a picture as a row of numbers. A picture has more to it: neighbouring pixels belong together, and a
+# cat is a cat wherever it sits. A **convolution** builds both facts in. It looks at the picture through a small window,
+# multiplies what it sees with a small table of weights, adds up, writes down one number, moves the window on, and does
+# the same again *with the same weights*.
 #
 # The table of weights is called a **kernel**, the numbers it writes are a **map**, and 91.9 % of the multiplications of
 # AlexNet are convolutions. This chapter makes one from loops, turns it into one matrix product, and takes that apart
@@ -33,7 +33,7 @@ rng = begin(5)
 # looks like the kernel, and small where it looks like its opposite.
 #
 # **Before you run the cell, write down** what you expect of the second kernel, which is -1 on the left and +1 on the
-# right, where the bright background meets the dark coat, on the coat's left side. And on its right side?
+# right, at a white collar on a dark coat: on the collar's left edge, and on its right one.
 # %%
 picture = photo(128).mean(0) / 255  # grey, 0 to 1
 ramp = np.array([-1.0, -1.0, 0.0, 1.0, 1.0])
@@ -65,8 +65,9 @@ plt.show()
 # %% [markdown]
 # **Figure.** The photograph, and what four kernels (above, 5x5 weights each) make of it (below). The blur only blurs.
 # The two edge kernels are grey, which is 0, wherever nothing changes; bright where the picture turns from dark to
-# bright in their direction, and dark where it turns from bright to dark, as on the left side of the coat. The spot
-# answers to dots and corners.
+# bright in their direction, as on the left edge of the collar, and dark where it turns from bright to dark, as on its
+# right edge. (0 is grey; the line along the border comes from the zeros around the picture.) The spot answers to dots
+# and corners.
 #
 # Nobody makes kernels by hand any more: AlexNet starts with random ones and learns (chapter 14 shows what it found, and
 # some look like these). But the operation is this one.
@@ -80,7 +81,9 @@ plt.show()
 #     y[n, f, i, j] = b[f] + sum over c, u, v of  w[f, c, u, v]  x[n, c, i s + u - p, j s + v - p]
 #
 # n counts pictures, f kernels, i and j places of the window, c channels, u and v places inside the window: seven
-# indices, seven loops. That is how tinynet's reference is written, from which everything faster is tested:
+# indices, seven loops. That is how tinynet's reference is written, against which everything faster is tested. Its loops
+# are two lines of `for`: `np.ndindex` runs through n, f, i and j, `product` through c, u and v. (Ignore `dilation`;
+# `groups` come at the end.)
 # %%
 print(inspect.getsource(reference.conv2d))
 # %% [markdown]
@@ -97,18 +100,17 @@ for height in (224, 227):
     print(f"{height} pixels: ({height} - 11) / 4 + 1 = {(height - 11) / 4 + 1}")
 # %% [markdown]
 # 224 does not fit: 54.25. Many texts conclude that the paper is wrong and that the pictures were 227 pixels wide, or
-# live with 54 and then find that the layer behind has the wrong size. Neither is what happened. The program that its
-# authors ran (published in 2025) rounds *up*, and lets the last window hang over the right and the lower edge by three
-# pixels, which count as zero. So the pictures have 224 pixels, the map has 55 places, and `alexnet.py` says so in three
-# lines:
+# round down, live with 54 and then find that the layer behind has the wrong size. Neither is what happened. The program
+# that its authors ran (published in 2025) rounds *up*, and lets the last window hang over the right and the lower edge
+# by three pixels, which count as zero. So the pictures have 224 pixels and the map has 55 places, also in `alexnet.py`:
 # %%
 model = AlexNet(classes=10, width=0.05)
 print(f"conv1 has {model.sides['conv1']} places a side; windows hang over by {model.overhang} pixels")
 # %% [markdown]
 # ## One product
 #
-# Loops in Python are slow: each of those multiplications costs a hundred times what the processor needs for it. But a
-# sum of products is what a matrix product does, and for matrix products there are programs that use the processor to
+# Loops in Python are slow: each of those multiplications costs thousands of times what the processor needs for it. But
+# a sum of products is what a matrix product does, and for matrix products there are programs that use the processor to
 # the full. So: write every *window* as a column, every *kernel* as a row, and the convolution is
 #
 #     (F, C K K)  @  (C K K, places)  =  (F, places)
@@ -145,13 +147,14 @@ plt.show()
 # pixel 0 only in one. Follow pixel 7: it appears on a different row in every column, because it sits at a different
 # place of each window.
 #
-# This is tinynet's textbook version, whole. (`kernels/cpu/` does the same in pieces that fit into the processor's
-# cache, and `kernels/cuda/` on a GPU.)
+# This is tinynet's textbook version, but for four small helpers. (`kernels/cpu/` does the same in pieces that fit into
+# the processor's cache, and `kernels/cuda/` on a GPU.)
 # %%
 print(inspect.getsource(textbook.im2col))
 print(inspect.getsource(textbook.conv2d))
 # %% [markdown]
-# Same numbers, and how fast? The loops get a picture of 16x16, since more would take all evening.
+# Same numbers, and how fast? The loops get a small map of 16x16, since one picture of AlexNet would keep them busy for
+# minutes.
 # %%
 x = rng.standard_normal((1, 8, 16, 16))
 w = rng.standard_normal((16, 8, 3, 3))
@@ -176,9 +179,10 @@ error = max(np.abs(by_product - by_loops).max(), np.abs(by_kernels - by_loops).m
 print(f"loops {1e3 * slow:.0f} ms, im2col {1e3 * quick:.2f} ms, the fast kernels {1e3 * fast:.2f} ms")
 print(f"largest difference {error:.1e}")
 # %% [markdown]
-# The price is memory. Every pixel stands in up to K K columns: the columns of AlexNet's five layers, for a batch of 128
-# pictures, are 2.3 GB, more than the network's weights nine times over. That is why the fast kernels never hold all
-# columns at once.
+# (On so small a map the fast kernels gain nothing: their time goes into the tape and into starting up. They are made
+# for layers of AlexNet's size.) The price of the product is memory. Every pixel stands in up to K K columns: the
+# columns of AlexNet's five convolutional layers, for a batch of 128 pictures, are 2.3 GB, more than the network's
+# weights nine times over. That is why the fast kernels never hold all columns at once.
 #
 # ## Backward, or: what forward copies, backward adds
 #
@@ -186,9 +190,13 @@ print(f"largest difference {error:.1e}")
 #
 #     dW = dY Xᵀ        dX = Wᵀ dY
 #
+# (dW is summed over the pictures; the bias, which was added everywhere, gets the sum of dY over pictures and places.)
 # dX are gradients of *columns*. im2col had copied every pixel into its columns, so every pixel gets back the sum over
-# its copies. That way back is called **col2im**. How many copies there are is easily seen: send back a 1 from every
-# place of every column.
+# its copies. That way back is called **col2im**. It is im2col with the two sides exchanged, and `+=`:
+# %%
+print(inspect.getsource(textbook.col2im))
+# %% [markdown]
+# How many copies there are is easily seen: send back a 1 from every place of every column.
 # %%
 for stride in (1, 2, 3):
     shape, window = (1, 1, 7, 9), (3, 3)
@@ -199,9 +207,8 @@ for stride in (1, 2, 3):
 
 # %% [markdown]
 # With stride 1 a pixel in the middle stands in nine windows, one in the corner in one. With stride 2 windows still
-# overlap, by one row and one column. With stride 3 they lie edge to edge: each pixel is used once, and only then could
-# you write `=` for `+=` without anyone noticing. It is the classic mistake, and a test with stride 3, or a pooling of
-# 2x2 with stride 2, does not see it.
+# overlap, by one row and one column. With stride 3 they lie edge to edge: each pixel is used once, or, in the last row,
+# where no window fits any more, never. The classic mistake is to write `=` for `+=`.
 #
 # **Predict** which of the three the checker can tell from a right backward, if `col2im` is written with `=`.
 # %%
@@ -232,11 +239,14 @@ for stride in (1, 2, 3):
     verdicts[stride] = bool(report)
     print(f"stride {stride}: {'passes' if report else 'fails'}")
 # %% [markdown]
+# Only where no window overlaps another does the mistake go unnoticed. A test with stride 3, or a pooling of 2x2 with
+# stride 2, cannot see it.
+#
 # ## Two halves
 #
 # AlexNet's conv2, conv4 and conv5 have **two groups**: the first half of the kernels looks at the first half of the
-# channels only, the second half at the second. That is how the network fits two GPUs that do not talk (chapter 12). It
-# is not a new operation: it is two convolutions, side by side.
+# channels only, the second half at the second. That is how the network fits two GPUs that do not talk in these layers
+# (chapter 12). It is not a new operation: it is two convolutions, side by side.
 # %%
 x = tn.tensor(rng.standard_normal((2, 6, 8, 8)))
 w = tn.tensor(rng.standard_normal((10, 3, 3, 3)))  # 10 kernels, each of 3 channels: half of the 6

@@ -5,12 +5,12 @@
 #
 # Behind the convolution a map has a number for every place. Often it matters less *where* an edge is than *that* it is.
 # **Max pooling** looks through a window of z x z and keeps the largest number; then the window moves on by s. The map
-# gets s times smaller, and a little blind to small shifts.
+# gets s times smaller a side, and a little blind to small shifts.
 #
-# Before 2012 one took z = s, so that windows lie edge to edge like tiles. AlexNet has z = 3 and s = 2: neighbouring
-# windows share a row or a column. Section 3.4 says that this lowers the error "by 0.4 % and 0.3 %" (top-1 and top-5),
-# compared with z = 2, s = 2, "and that models with overlapping pooling find it slightly more difficult to overfit".
-# What does the overlap *do*?
+# Traditionally, says the paper, z = s, so that windows lie edge to edge like tiles. AlexNet has z = 3 and s = 2:
+# neighbouring windows share a row or a column. Section 3.4 says that this lowers the error "by 0.4 % and 0.3 %" (top-1
+# and top-5), compared with z = 2, s = 2, and that "models with overlapping pooling find it slightly more difficult to
+# overfit" (an observation, without a number). What does the overlap *do*?
 # %%
 import inspect
 
@@ -189,7 +189,7 @@ tolerant = {pair: moved for pair, (moved, _) in shift.items()}
 kept = {pair: count for pair, (_, count) in shift.items()}
 claim("a larger window is more tolerant at the same stride", tolerant[2, 2] > tolerant[3, 2] > tolerant[4, 2])
 claim(
-    "tiles of 3 forgive a shift no better than overlapping windows of 3, to 3 %",
+    "tiles of 3 forgive a shift as much as overlapping windows of 3, to 3 %",
     abs(tolerant[3, 3] / tolerant[3, 2] - 1) < 0.03,
 )
 claim("and keep less than half of the numbers", 2 * kept[3, 3] < kept[3, 2])

@@ -49,11 +49,11 @@ for values in ([0, 0, 0, 100, 0, 0, 0], [0, 0, 0, 100, 200, 0, 0], [0, 0, 0, 100
 # %% [markdown]
 # Map 4 lies within the window of map 3 and quietens it. Map 6 is three away: out of sight.
 #
-# Note the size of these numbers. With alpha = 0.0001 a neighbour must be near 100 before anything changes: `0.0001 *
-# 100^2 = 1`, beside a `k` of 2. The paper's pictures are not scaled: a pixel is up to 255, less the mean, and a unit
-# that adds up some hundred of them can get there. Divide the pixels by 58, as `alexnet.py`'s recipe `modern` does, and
-# with the same weights every activation is 58 times smaller. Then the normalisation has nothing left to do but to
-# divide everything by `2^0.75 = 1.68`. Keep that in mind when a benchmark says that it "does not help".
+# Note the size of these numbers. With alpha = 0.0001 a neighbour must be near 100 before much changes: `0.0001 * 100^2
+# = 1`, beside a `k` of 2. The paper's pictures are not scaled: a pixel is up to 255, less the mean, and a unit that
+# adds up some hundred of them can get there. Divide the pixels by 58, as `alexnet.py`'s recipe `modern` does, and with
+# the same weights every activation is 58 times smaller. Then the normalisation has nothing left to do but to divide
+# everything by `2^0.75 = 1.68`. Keep that in mind when a benchmark says that it "does not help".
 #
 # ## One name, three formulas
 #
@@ -218,11 +218,11 @@ plt.show()
 # ## What does it buy?
 #
 # The paper says 1.4 % (top-1) and 1.2 % (top-5), and on CIFAR-10 an error of 11 % in place of 13 %. Its authors' own
-# log of runs has the first number: 42.03 % without any normalisation against 40.66 % (run 148 beside run 145). But the
-# program has more of it than the text: behind the second layer a *second* kind follows, over 5x5 neighbouring places of
-# the same map, which the paper never mentions, and run 148 lacks both kinds. In the first layer the program normalises
-# *before* the ReLU, which comes last there; the paper's order is ReLU first. And another run (167) has none of the
-# formula above behind the second layer: 40.49 %, no loss at all.
+# log of runs has both: 42.03 % and 19.36 % without any normalisation, 40.66 % and 18.21 % with it (run 148 beside run
+# 145). But the program has more of it than the text: behind the second layer a *second* kind follows, over 5x5
+# neighbouring places of the same map, which the paper never mentions, and run 148 lacks both kinds. In the first layer
+# the program normalises *before* the ReLU, which comes last there; the paper's order is ReLU first. And another run
+# (167) has no normalisation behind conv2: 40.49 %, no loss at all.
 #
 # Differences of this size cannot be measured on a drawn set of this size, so this chapter does not try.
 # %%

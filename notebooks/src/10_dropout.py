@@ -94,8 +94,9 @@ for name, (mean, halved) in {"softmax behind it": shallow, "a ReLU layer, then s
     print(f"{name:27} {row}")
 # %% [markdown]
 # With nothing but a softmax behind it, halving is no approximation: the two are equal, as the logarithm of a softmax is
-# a sum plus something that is the same for all classes. Put a ReLU in between, as there is between fc6 and fc7, and it
-# is an approximation. In the second line, with weights drawn at random, a probability is off by a few hundredths.
+# a sum plus something that is the same for all classes. Put a ReLU in between, as fc7's lies between the dropped units
+# of fc6 and the softmax, and it is an approximation. In the second line, with weights drawn at random, a probability is
+# off by up to seven hundredths.
 # %% [markdown]
 # ## The gap
 #

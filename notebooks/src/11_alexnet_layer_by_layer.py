@@ -24,9 +24,9 @@ rng = begin(11)
 # %% [markdown]
 # ## The network on one page
 #
-# Two **towers**, each with half of the kernels of every layer, because in 2012 one GPU had 3 GB and the network did not
-# fit. `x` is a list with the maps of both; `each` does the same in both towers; `exchange` gives both towers the maps
-# of both.
+# Two **towers**, each with half of the kernels of every layer but the last, because in 2012 one GPU had 3 GB and the
+# network did not fit. `x` is a list with the maps of both; `each` does the same in both towers; `exchange` gives both
+# towers the maps of both.
 # %%
 print(inspect.getsource(AlexNet.forward))
 for name, layer in LAYERS.items():
@@ -39,9 +39,9 @@ print(model)
 
 
 # %% [markdown]
-# The most parameters are in `fc6`: 37.7 million, six of ten. The most multiplications are in `conv2`, where a kernel of
+# The most parameters are in `fc6`: 37.8 million, six of ten. The most multiplications are in `conv2`, where a kernel of
 # 5x5x48 weights is used at 729 places. Convolutions have 3.8 % of the parameters and do 91.9 % of the work, since each
-# of their weights is used again at every place; a weight of a fully connected layer is used once.
+# of their weights is used again at every place; a weight of a fully connected layer is used once a picture.
 # %%
 def per_tower(model):
     """For every layer: its name, the shape of its output, and for each tower parameters, units and multiply-adds."""
@@ -98,9 +98,9 @@ def draw(model):
 draw(model)
 plt.show()
 # %% [markdown]
-# **Figure.** The paper's figure 2, drawn from the model. Blue: maps, as high as they have pixels and as wide as there
-# are many. Orange: fully connected layers, as high as they have units. Solid arrows stay in a tower; red, dashed ones
-# cross to the other. They cross in front of conv3, fc6, fc7 and fc8, and nowhere else. `draw(AlexNet(10, 0.25,
+# **Figure.** The paper's figure 2, drawn from the model. Blue: maps, the higher the more pixels, the wider the more
+# maps. Orange: fully connected layers, the higher the more units. Solid arrows stay in a tower; red, dashed ones cross
+# to the other. They cross in front of conv3, fc6, fc7 and (one way) fc8, and nowhere else. `draw(AlexNet(10, 0.25,
 # image_size=64))` draws another network.
 #
 # ## Counting
@@ -188,14 +188,14 @@ for name, layer in LAYERS.items():
 # | --- | --- | --- |
 # | "The GPUs communicate in conv2, conv4 and conv5" | the other way round: these three see only their own GPU's maps; conv3 and all fully connected layers see both | section 3.5 |
 # | "conv2 sees all 96 maps" | its kernels are 5x5x48 | section 3.5 |
-# | "Each fully connected layer has 4096 neurons" | the last has 1000, though the paper writes this sentence itself | section 3.5, figure 2 |
-# | "62.3 million parameters, 1.1 billion multiplications" | of a network without the split; AlexNet has 60.97 million and 0.724 billion | the table above |
+# | "The fully-connected layers have 4096 neurons each" | so section 3.5 has it; the last has 1000 | figure 2 |
+# | "62.3 million parameters, 1.1 billion multiplications" | of a network without the split; AlexNet has 60.97 million and 0.724 billion | the table above, and exercise e33 |
 # | "The input must be 227x227" | 224, and the last windows hang over by 3 pixels | the 2012 program; chapter 5 |
 # | "AlexNet's error was 15.3 %" | seven networks together, two of them trained on more data; one alone: 18.2 % (top-5, validation) | table 2 |
 # | "The biases start at 1 in all fully connected layers" | in the hidden ones; fc8's start at 0 | section 5 |
 # | "conv1 has 253,440 neurons" | 55x55x96 = 290,400; figure 2's caption has a slip of the pen | figure 2 |
 # | "The fully connected layers are nearly 1 GB" | 58.6 million numbers of 4 bytes: 0.234 GB | the table above |
-# | "Every convolutional layer has at most 1 % of the parameters" | conv3 has 1.45 %, conv4 1.09 % | section 7 of the paper says it |
+# | "Every convolutional layer has at most 1 % of the parameters" | conv3 has 1.45 %, conv4 1.09 % | section 1 says it |
 # %%
 total = sum(p.size for p in model.parameters())
 by_name = {row[0]: row for row in rows}

@@ -6,7 +6,7 @@
 #
 # Everything is built. This chapter trains a small AlexNet with two towers on two devices, watches it, stops it in the
 # middle and goes on as if nothing had happened. First it shows why a network of 2012, started to the letter of the
-# paper, may stand still for an hour.
+# paper, may stand still for thousands of steps.
 # %%
 import inspect
 import json
@@ -54,11 +54,12 @@ for name, recipe in RECIPES.items():
     differ[name] = logits.std(axis=0).mean()
     print(f"{name:7} logits differ between pictures by {differ[name]:.4f}")
 # %% [markdown]
-# Started by the letter, all pictures look the same to the last layer: the biases of 1 say more than the picture does.
-# The gradient then sees a constant, the loss sits at log 1000 = 6.9, and it may take thousands of steps until it moves.
-# Many people met that: the reference model of Caffe changed the 1 to 0.1, with the remark that 1 "gave flat loss". A
-# factor of three in three layers is the difference between a text and the program that was run. (The same text says
-# "equal learning rate for all layers". In the program biases had twice the rate, and at the end conv1 had none.)
+# Fifteen times. Started by the letter, all pictures look the same to the last layer: the biases of 1 say more than the
+# picture does. The gradient then sees a constant, the loss sits at log 1000 = 6.9, and it may take thousands of steps
+# until it moves. Many people met that: the reference model of Caffe changed the 1 to 0.1, with the remark that 1 "gave
+# flat loss". A factor of three in three layers is the difference between a text and the program that was run. (The same
+# text says "equal learning rate for all layers". In the program biases had twice the rate, which was never lowered
+# while that of the weights fell a thousandfold, and at the end conv1 had none.)
 #
 # ## A run
 #
@@ -91,8 +92,8 @@ run.begin()
 finished = run.fit([EveryFourth()])
 print("in its folder:", ", ".join(sorted(path.name for path in run.out.iterdir())))
 # %% [markdown]
-# The rule for the learning rate is the paper's: divided by ten when the validation error stops improving (here: for
-# more than four passes), three times at most. This run is too short for it.
+# The rule for the learning rate is the paper's, where it was done by hand: divided by ten when the validation error
+# stops improving (here: for more than four passes), three times at most. This run is too short for it.
 # %%
 records = [json.loads(line) for line in (run.out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 epochs = [record for record in records if record["kind"] == "epoch"]
@@ -135,8 +136,9 @@ np.add.at(confusion, (val_set.labels, guesses), 1)
 draw.confusion(confusion, val_set.classes)
 # %% [markdown]
 # **Figure.** Confusion. A row is a class, a column an answer; on the diagonal it was right. Colour was learnt first:
-# most shapes are right, and those that are not are taken for one of a similar colour. Stripes have no colour of their
-# own, and after so short a training most are answered with one and the same class.
+# red and orange discs, and the blue disc and ellipse, are taken for each other, and other shapes are mostly right.
+# Stripes have no colour of their own, and after so short a training more than half of them are answered with one and
+# the same class.
 #
 # ## Stop, and go on
 #
@@ -176,20 +178,27 @@ folder.cleanup()
 first_loss = next(record["loss"] for record in records if record["kind"] == "step")
 right = confusion.trace() / 400
 claim(
-    "the source's start tells pictures apart more than five times better than the text's",
-    differ["source"] > 5 * differ["paper"],
+    "the source's start tells pictures apart more than ten times better than the text's",
+    differ["source"] > 10 * differ["paper"],
 )
 claim("the first loss is log 16 = 2.77, to a tenth", abs(first_loss - np.log(16)) < 0.1)
-claim("the run finished, and its loss fell by more than a third", finished and epochs[-1]["val_loss"] < first_loss * 2 / 3)
+claim(
+    "the run finished, and its loss fell by more than a third",
+    finished and epochs[-1]["val_loss"] < epochs[0]["val_loss"] * 2 / 3,
+)
 claim("more than four of ten validation pictures are right, where chance is one of sixteen", right > 0.4)
+stripes = [i for i, name in enumerate(val_set.classes) if "stripes" in name]
+most = confusion[stripes].sum(axis=0).max() / confusion[stripes].sum()
+claim("more than half of the striped pictures are answered with one class", most > 0.5)
 claim("stopped and resumed, every array has the same bits", all(equal) and len(one) == len(other))
 # %% [markdown]
 # ## About the error of AlexNet
 #
 # One last number to put right: "AlexNet had 15.3 %" is the top-5 error of *seven* networks averaged, two of which had
-# been trained on 15 million pictures before and had a sixth convolution. The network of this course, alone, with ten
-# crops: 18.2 % on the validation set (table 2). To train that one: `python alexnet.py --data IMAGENET --recipe source
-# --width 1 --device cuda:0,cuda:1`, and a few days.
+# been trained on 15 million pictures before and had a sixth convolution. The paper's network alone, with ten crops:
+# 18.2 % on the validation set (table 2). To train that one: `python alexnet.py --data IMAGENET --recipe source --width
+# 1 --device cuda:0`. At the 23.3 ms a step that were measured on one H200, 91 passes are six hours of computing, if the
+# pictures arrive in time.
 #
 # ## What you can now do
 #

@@ -1,8 +1,8 @@
 """One layer on two GPUs.
 
 The authors' GPUs had 3 GB each, too little for AlexNet. So they cut it in two (section 3.2): each GPU holds a tower, with
-one half of the maps and of the kernels of every layer. Most layers look at the maps of their own tower only, and nothing has
-to travel; conv3 looks at the maps of both.
+one half of the maps and of the kernels of every layer but the last. conv2, conv4 and conv5 look at the maps of their own
+tower only, and nothing has to travel; conv3 and the fully connected layers look at the maps of both.
 
 The first tower has the first half of the maps, and the first half of the kernels; the second has the rest. weight is the
 weight of the whole layer, both towers together. Compute, for each tower, what it computes:

@@ -1,6 +1,6 @@
 """Stop, resume, and nothing has happened.
 
-The paper's network trained for almost a week. Machines fail in less. A run that is resumed has to go on as if it had not
+The paper's network trained for five to six days. Machines fail in less. A run that is resumed has to go on as if it had not
 stopped, with the same numbers to the last bit: not because the bits matter, but because only then you know that nothing was
 forgotten. A forgotten velocity costs a few steps, a forgotten learning rate a day, and neither gives an error.
 

@@ -1,7 +1,7 @@
 """A picture of what the first layer looks for.
 
 The paper's figure 3 shows the 96 kernels of conv1, each as a small colour picture: gratings of all directions, and blobs of
-colour. It is the one layer whose weights can be seen, because its maps are red, green and blue.
+colour. It is the one layer whose weights can be seen, because its inputs are red, green and blue.
 
 A weight may be negative, a colour may not. So let 0 be a middle grey, and scale each kernel by its own largest magnitude m:
 weights from -m to m become the numbers 0 to 255, by rounding 127.5 + 127.5 w / m. The three colours of a kernel share one m,

@@ -1,11 +1,11 @@
-"""Where the network looks.
+"""What the answer depends on.
 
 So far gradients went to the weights. They can go on, to the picture: the gradient of one class's score with respect to the
-pixels says how the score would change if a pixel did. Where it is large, the network looks.
+pixels says how the score would change if a pixel did. Where it is large, a small change changes the score most.
 
 The score is the class's logit, the number before softmax. (The probability of a class also rises when the others fall, and
 is flat where the network is sure; its gradient shows less.) For a picture to look at, take at each pixel the largest
-magnitude of its three colours: Simonyan and others, who had the idea in 2013, call that a saliency map.
+magnitude of its three colours: Simonyan and others, who did this in 2013, call that a saliency map.
 
 The network is small: logits = w2 relu(conv(x, w1) + b1) + b2, where the maps behind relu are laid out in a row. The backward
 pass of its convolution with respect to x is given.
