@@ -98,6 +98,18 @@ def fall(inside, steps=40, drop=20):
 
 
 inside, outside = fall(True), fall(False)
+
+w = tn.tensor([0.0], requires_grad=True, dtype=np.float64)  # the same with tinynet's optimizer, to compare
+optimizer = tn.optim.SGD([w], lr=0.01, weight_decay=0)
+library = []
+for step in range(40):
+    if step == 20:
+        optimizer.lr = 0.001
+    before = w.item()
+    w.grad = np.ones(1)
+    optimizer.step()
+    library.append(before - w.item())
+print(f"largest difference between the paper's form above and tn.optim.SGD: {np.abs(inside - library).max():.0e}")
 print(f"last step before the drop: paper {inside[19]:.4f}, PyTorch {outside[19]:.4f}")
 print(f"first step after it:       paper {inside[20]:.4f}, PyTorch {outside[20]:.4f}")
 # %% [markdown]
@@ -222,6 +234,11 @@ plt.show()
 claim("without momentum a goes from -10 to about -3.8: 0.984 to the power of 60", abs(plain[-1, 0] + 10 * 0.984**60) < 1e-9)
 claim("with momentum it comes more than five times as near", abs(heavy[-1, 0]) < abs(plain[-1, 0]) / 5)
 claim("before the drop both forms move alike", np.allclose(inside[:20], outside[:20]))
+claim("tn.optim.SGD moves as the paper's form does, before the drop and after it", np.allclose(inside, library, atol=1e-12))
+claim(
+    "two fifths of the old speed are left after ten steps, and twice the new one after twenty",
+    abs(inside[29] / inside[19] - 0.4) < 0.05 and abs(inside[39] / 0.01 - 2) < 0.1,
+)
 claim("right after it the paper's moves more than eight times as far", inside[20] > 8 * outside[20])
 claim("decay alone halves a weight in about 13,900 steps, 1.4 passes through ImageNet", 13_800 < halved < 14_000)
 claim("the first loss is log 3 to two digits", abs(with_momentum[0] - np.log(3)) < 0.01)
