@@ -53,9 +53,21 @@ def per_tower(model):
     return rows
 
 
+def crossings(model):
+    """The layers that look at both towers: their kernels are deeper than one tower's maps in front of them."""
+    found, own = [], 3  # what a tower has in front of conv1: red, green, blue
+    for name in [*LAYERS, "fc8"]:
+        layer = model.fc8 if name == "fc8" else getattr(model.towers[0], name)
+        kernels, depth = layer.weight.shape[:2]
+        if depth > own:
+            found.append(name)
+        own = kernels * model.sides["pool5"] ** 2 if name == "conv5" else kernels  # fc6 sees their pixels
+    return found
+
+
 def draw(model):
     """Figure 2 of the paper, from the network: boxes as high as their maps have pixels, as wide as the number of maps."""
-    rows = per_tower(model)
+    rows, deep = per_tower(model), crossings(model)
     figure, axes = plt.subplots(figsize=(10.4, 4.6))
     heights = [105, 0]  # where the two towers lie
     boxes, x = [], 26.0
@@ -79,7 +91,7 @@ def draw(model):
     for tower in (0, 1):
         axes.annotate("", (boxes[0][1], boxes[0][3][tower]), (5.5, 76), arrowprops=dict(arrowstyle="->", color="#767d87"))
     for (_, left, width, start), (name, right, _, stop) in itertools.pairwise(boxes):
-        crosses = name == "fc8" or LAYERS[name].crosses
+        crosses = name in deep
         for one in start:
             for other in stop:
                 if one == other or crosses:
@@ -91,7 +103,8 @@ def draw(model):
     axes.set_xlim(-6, x)
     axes.set_ylim(-18, 172)
     axes.set_axis_off()
-    axes.set_title(f"{sum(p.size for p in model.parameters()):,} parameters", loc="left")
+    count = sum(p.size for p in model.parameters())
+    axes.set_title(f"AlexNet, width {model.width:g}, {model.classes} classes: {count:,} parameters", loc="left")
     figure.tight_layout()
 
 
@@ -99,9 +112,18 @@ draw(model)
 plt.show()
 # %% [markdown]
 # **Figure.** The paper's figure 2, drawn from the model. Blue: maps, the higher the more pixels, the wider the more
-# maps. Orange: fully connected layers, the higher the more units. Solid arrows stay in a tower; red, dashed ones cross
-# to the other. They cross in front of conv3, fc6, fc7 and (one way) fc8, and nowhere else. `draw(AlexNet(10, 0.25,
-# image_size=64))` draws another network.
+# maps (the image is drawn four times as small). Orange: fully connected layers, the higher the more units. Solid arrows
+# stay in a tower; red, dashed ones cross to the other. They cross in front of conv3, fc6, fc7 and (one way) fc8, and
+# nowhere else. Nobody told the picture so: `crossings` compares, layer by layer, how deep a kernel is with how many maps
+# its own tower has in front of it.
+#
+# So another network draws another picture: a quarter of the kernels, pictures of 64x64 pixels, ten classes.
+# %%
+draw(AlexNet(10, 0.25, image_size=64))
+plt.show()
+# %% [markdown]
+# **Figure.** The same with other numbers: maps are smaller because the picture is, and fewer because of the width. The
+# arrows are where they were.
 #
 # ## Counting
 #
@@ -187,17 +209,29 @@ for name, layer in LAYERS.items():
 # | one reads | it is | source |
 # | --- | --- | --- |
 # | "The GPUs communicate in conv2, conv4 and conv5" | the other way round: these three see only their own GPU's maps; conv3 and all fully connected layers see both | section 3.5 |
-# | "conv2 sees all 96 maps" | its kernels are 5x5x48 | section 3.5 |
+# | "conv2 sees all 96 maps" | its kernels are 5x5x48; only conv1 sees all there is, since both towers get the picture | section 3.5 |
 # | "The fully-connected layers have 4096 neurons each" | so section 3.5 has it; the last has 1000 | figure 2 |
-# | "62.3 million parameters, 1.1 billion multiplications" | of a network without the split; AlexNet has 60.97 million and 0.724 billion | the table above, and exercise e33 |
+# | "62.3 million parameters, 1.1 billion multiplications" | of a network without the split; AlexNet has 60.97 million and 0.724 billion | counted below, and in exercise e33 |
 # | "The input must be 227x227" | 224, and the last windows hang over by 3 pixels | the 2012 program; chapter 5 |
 # | "AlexNet's error was 15.3 %" | seven networks together, two of them trained on more data; one alone: 18.2 % (top-5, validation) | table 2 |
-# | "The biases start at 1 in all fully connected layers" | in the hidden ones; fc8's start at 0 | section 5 |
-# | "conv1 has 253,440 neurons" | 55x55x96 = 290,400; figure 2's caption has a slip of the pen | figure 2 |
-# | "The fully connected layers are nearly 1 GB" | 58.6 million numbers of 4 bytes: 0.234 GB | the table above |
+# | "The biases start at 1 in all fully connected layers, the weights with a deviation of 0.005" | biases at 1 in the hidden ones (and in conv2, conv4, conv5), at 0 in fc8; weights with 0.01; 0.005 is in a later version, Caffe's `bvlc_alexnet` | section 5 |
+# | "conv1 has 253,440 neurons" | 55x55x96 = 290,400; figure 2's caption has a slip of the pen (253,440 is 55x48x96). With it the layers sum to 622,312; without it to 659,272, the "650,000 neurons" of the abstract | figure 2 |
+# | "Two GPUs were there for speed" | for memory: a GPU had 3 GB. Training took only slightly less time than one GPU took with half as many kernels | section 3.2; chapter 12 |
+# | "The fully connected layers are nearly 1 GB" | 58.6 million numbers of 4 bytes: 0.234 GB | counted below |
 # | "Every convolutional layer has at most 1 % of the parameters" | conv3 has 1.45 %, conv4 1.09 % | section 1 says it |
+#
+# Some of these can be counted here. Without the split, the kernels of conv2, conv4 and conv5 would be twice as deep:
 # %%
 total = sum(p.size for p in model.parameters())
+split = [row for row in model.layers() if row[0] in ("conv2", "conv4", "conv5")]
+more = sum(getattr(tower, row[0]).weight.size for row in split for tower in model.towers)
+unsplit = [total + more, sum(row[3] for row in model.layers() + split)]
+print(f"without the split: {unsplit[0]:,} parameters and {unsplit[1]:,} multiply-adds a picture")
+connected = sum(layer.weight.size for tower in model.towers for layer in (tower.fc6, tower.fc7)) + model.fc8.weight.size
+print(f"weights of the fully connected layers: {connected:,}, that is {4 * connected / 1e9:.3f} GB")
+begins = {name: getattr(model.towers[0], name, model.fc8).bias.numpy() for name in [*LAYERS, "fc8"]}
+print("biases begin at", {name: f"{bias.mean():g}" for name, bias in begins.items()})
+# %%
 by_name = {row[0]: row for row in rows}
 macs = {name: sum(row[4]) for name, row in by_name.items()}
 units = {name: sum(row[3]) for name, row in by_name.items()}
@@ -216,6 +250,17 @@ claim(
 )
 claim("conv3 has 1.45 % of the parameters, conv4 1.09 %",
       [round(100 * parameters[n] / total, 2) for n in ("conv3", "conv4")] == [1.45, 1.09])  # fmt: skip
+claim("kernels are deeper than a tower in conv3, fc6, fc7, fc8, and nowhere else",
+      crossings(model) == ["conv3", "fc6", "fc7", "fc8"])  # fmt: skip
+claim("without the split: 62,378,344 parameters and 1,135,256,096 multiply-adds", unsplit == [62_378_344, 1_135_256_096])
+claim("the fully connected layers have 58.6 million weights, 0.234 GB",
+      (round(connected / 1e6, 1), int(connected * 4 / 1e6)) == (58.6, 234))  # fmt: skip
+claim("253,440 is 55x48x96, and figure 2's caption then sums to 622,312",
+      55 * 48 * 96 == 253_440 and sum(units.values()) - units["conv1"] + 253_440 == 622_312)  # fmt: skip
+claim("fc8 has 1000 units", units["fc8"] == 1000)
+claim("biases begin at 1 in conv2, conv4, conv5, fc6 and fc7, elsewhere at 0",
+      [name for name, bias in begins.items() if (bias == 1).all()] == ["conv2", "conv4", "conv5", "fc6", "fc7"]
+      and all((begins[name] == 0).all() for name in ("conv1", "conv3", "fc8")))  # fmt: skip
 claim("a unit of conv5 sees 163 of 224 pixels a side", field == 163)
 entries = len(tn.tape(loss))
 claim("the tape of a step has 80 entries", entries == 80)
@@ -229,7 +274,7 @@ claim(
 #
 # - draw AlexNet from memory, crossings included;
 # - compute shapes, parameters and work of any layer;
-# - answer ten wrong sentences with a source.
+# - answer eleven wrong sentences with a source.
 #
 # ## Exercises
 # %% [exercise] e32
