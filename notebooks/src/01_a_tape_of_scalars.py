@@ -15,13 +15,14 @@
 # (`begin` below fixes the chapter's random numbers; `claim`, near the end, checks a sentence and says that it holds.)
 # %%
 import inspect
+import textwrap
 
 import matplotlib.pyplot as plt
 
 import tinynet as tn
 from tinynet import ops
 from tinynet.notebooks import begin, claim
-from tinynet.tape import entries
+from tinynet.tape import entries, play
 
 rng = begin(1)
 
@@ -51,7 +52,9 @@ rng = begin(1)
 # ## Numbers that remember
 #
 # A program can do this if its numbers remember how they were made. A `Number` holds a value, the numbers it was
-# computed from (its parents), and the slope towards each of them:
+# computed from (its parents), and the slope towards each of them. In `__add__`, for example, `(self, other)` are the
+# two parents, and `(1.0, 1.0)` says that the sum grows by as much as either of them. In `__mul__` the slope towards the
+# left number is the right one, `other.value`, and the other way round:
 # %%
 class Number:
     """A value, what it was computed from, and the slope towards each of these."""
@@ -105,7 +108,8 @@ for number in tape_of(loss):
 # ## Playing it backwards
 #
 # The gradient of the loss with respect to itself is 1. Then walk the tape from the newest entry to the oldest. Each
-# entry passes its gradient to its parents, times the slope. A parent that already got something adds it up.
+# entry passes its gradient to its parents, times the slope. A parent that already got something adds it up: that is the
+# last line of the function.
 #
 # Why from newest to oldest? An entry may pass its gradient on only when that is complete, that is, when everything that
 # used the entry has had its turn. And whatever used it was made *later*. The order of the tape, read backwards, is
@@ -150,24 +154,35 @@ for place, number in enumerate((w, x, b, t)):
 # %% [markdown]
 # ## A picture of it
 #
-# The third panel of the next figure is about the order. A simpler program would let each number call its parents, and
-# these theirs, as soon as something arrives. That would give the right result too (each way back is followed by itself,
-# and the shares add up), but a number that is used twice then calls everything behind it twice, and if those are used
-# twice, four times. To see it, add a number to itself again and again: `y = y + y`.
+# The next figure draws this tape, twice. Its third panel is about the order. A simpler program would do without one:
+# let each number call its parents, and these theirs, as soon as something arrives. That gives the right result too
+# (each way back is followed by itself, and the shares add up), but a number that is used twice then calls everything
+# behind it twice, and if those are used twice, four times. To see it, add a number to itself again and again:
+# `y = y + y`.
+#
+# **Predict**: how many calls does the simple way need after 14 additions, and how many entries has the tape?
 # %%
-def calls_of_the_simple_way(number):
-    """How many calls the recursive version makes."""
-    return 1 + sum(calls_of_the_simple_way(parent) for parent in number.parents)
+def backward_the_simple_way(number, arrives=1.0):
+    """Add up what arrives, and hand it on at once. Returns how many calls that took."""
+    number.gradient = arrives if number.gradient is None else number.gradient + arrives
+    calls = 1
+    for parent, slope in zip(number.parents, number.slopes, strict=True):
+        calls += backward_the_simple_way(parent, arrives * slope)
+    return calls
 
 
 depths = list(range(1, 15))
-simple, by_tape = [], []
+simple, by_tape, same = [], [], []
 for depth in depths:
-    y = Number(1.0)
+    first = y = Number(1.0)
     for _ in range(depth):
         y = y + y
-    simple.append(calls_of_the_simple_way(y))
+    simple.append(backward_the_simple_way(y))
+    by_recursion = first.gradient
+    backward(y)
     by_tape.append(len(tape_of(y)))
+    same.append(by_recursion == first.gradient == 2.0**depth)
+print(f"after {depths[-1]} additions: {simple[-1]:,} calls, or {by_tape[-1]} entries; both say {first.gradient:,.0f}")
 
 
 def draw(panel, loss, title):
@@ -198,7 +213,18 @@ def draw(panel, loss, title):
         )
         panel.text(right, height + 0.34, f"{number.value:g}", ha="center", va="center")
         gradient = "not yet" if number.gradient is None else f"{number.gradient:g}"
-        panel.text(right, height - 0.36, gradient, ha="center", va="center", color="#b3261e", fontweight="bold")
+        paper = dict(boxstyle="square,pad=0.1", fc="white", ec="none")  # an arrow passes behind it
+        panel.text(
+            right,
+            height - 0.36,
+            gradient,
+            ha="center",
+            va="center",
+            color="#b3261e",
+            fontweight="bold",
+            bbox=paper,
+            zorder=4,
+        )
     panel.set_xlim(-0.6, max(column.values()) + 0.6)
     panel.set_ylim(-0.6, 2.0)
     panel.set_title(title)
@@ -214,23 +240,26 @@ draw(panels[1], loss, "after all of them")
 panels[2].semilogy(depths, simple, "o-", color="#b3261e")
 panels[2].semilogy(depths, by_tape, "s--", color="#4a6a94")
 panels[2].text(9.5, simple[9] * 2.2, "each calls its parents", ha="right", color="#b3261e")
-panels[2].text(14, by_tape[-1] * 1.9, "the tape", ha="right", color="#4a6a94")
+panels[2].text(14, by_tape[-1] * 1.9, "the tape: entries", ha="right", color="#4a6a94")
 panels[2].set_xlabel("times that y was added to itself")
-panels[2].set_ylabel("calls to go backwards")
+panels[2].set_ylabel("calls, or entries, to go backwards")
 panels[2].set_xticks([2, 6, 10, 14])
 panels[2].set_title("why a tape")
 figure.tight_layout()
 plt.show()
 # %% [markdown]
-# **Figure.** Left, backward halfway: the loss and `-` have been played, and the gradients that have not arrived say so.
-# (They are not 0. A gradient of 0 would mean that the number does not matter.) Middle, all of them: `w` has 12, as
-# found by hand; the two arrows into the last `*` both come from `e`, and their shares, 2 and 2, add up to 4. Right,
-# what the order saves, on a scale where each mark, 10, 100, 1000, is ten times the one below: the simple way doubles
-# its calls with every step, the tape adds one entry.
+# **Figure.** Each circle is an entry of the tape, with its value above and its gradient below; arrows lead from parents
+# to what was computed from them. Left, backward halfway: the last `*`, which is the loss, and `-`, which is `e`, have
+# been played, and the gradients that have not arrived say so. (They are not 0. A gradient of 0 would mean that the
+# number does not matter.) Middle, all of them: `w` has 12, as found by hand; the two arrows into the last `*` both come
+# from `-`, because the loss is `e e`, and their shares, 2 and 2, add up to 4. Right, what the order saves, on a scale
+# where each mark, 10, 100, 1000, is ten times the one below: the simple way doubles its calls with every step, the tape
+# adds one entry.
 #
 # ## The same in tinynet
 #
-# tinynet does what you just saw, with arrays in place of numbers. Its tape is a table:
+# tinynet does what you just saw, with arrays in place of numbers. (From here on `w`, `x`, `b`, `t` and `loss` are
+# tinynet's. To play with `Number` again, run the chapter from its top.) Its tape is a table:
 # %%
 w, b = tn.tensor(2.0, requires_grad=True), tn.tensor(1.0, requires_grad=True)
 x, t = tn.tensor(3.0), tn.tensor(5.0)
@@ -251,7 +280,9 @@ for step in tn.tape(loss).rewind():
     print(step)
 print("w.grad", w.grad, "  b.grad", b.grad)
 # %% [markdown]
-# To get the gradients without watching, write `loss.backward()`.
+# To get the gradients without watching, write `loss.backward()` in place of `rewind`. One or the other: a tape is
+# played once, and what its entries had kept is thrown away as soon as it has been used, so that its memory is free for
+# the rest. For a second time, compute the loss again.
 #
 # And this is all there is to an operation: the forward result, and a function from the gradient of the output to the
 # gradients of the inputs, side by side. Read two things only: `out`, the result, and behind `lambda g:` the two
@@ -263,10 +294,21 @@ print(inspect.getsource(ops.arithmetic.mul))
 # finds the tape is your `tape_of`:
 # %%
 print(inspect.getsource(entries))
+# %% [markdown]
+# And this is your inner loop, from the function that plays one entry. `g` is the entry's gradient, and `e.backward(g)`
+# has given `gradients`, the shares: your `number.gradient * slope`. Look for your two cases: `parent.gradient` is still
+# `None`, and takes the share; or it is not, and the share is added. What is new is bookkeeping: a constant (`None`
+# among the parents) is passed over, a share of another shape is first made to fit (chapter 3), and `owner` remembers
+# whether an array is the entry's own or borrowed from another entry, so that nobody adds into an array that others
+# still read.
+# %%
+source = inspect.getsource(play)
+print(textwrap.dedent(source[source.index("    for parent, grad") : source.index("    if e.source.observers")]))
 # %%
 claim("backward agrees with moving each number by a little", worst < 1e-6)
 claim("the gradient of w is 12, also in tinynet", w.grad == 12 and b.grad == 4)
 claim("halfway, four gradients have not arrived", len(halfway) == 4)
+claim("the simple way gives the same gradients, 2 to the power of the additions", all(same))
 claim(
     "adding y to itself 14 times costs the simple way 32,767 calls and the tape 15", (simple[-1], by_tape[-1]) == (32767, 15)
 )
@@ -280,9 +322,10 @@ claim(
 #
 # ## Exercises
 #
-# Each has a cell with a function to fill in. Replace the `raise` line, run the cell, read the report. (The second line
-# of a docstring often says which shapes come in.) They can also be done in files of your own: `python -m
-# tinynet.exercises`.
+# Each has a cell with a function to fill in. Replace the `raise` line, run the cell, read the report. In e01 the
+# numbers come as arrays, boxes of numbers (chapter 3): you need not do anything about it, since `a * b` multiplies each
+# number of `a` with the one at the same place of `b`. They can also be done in files of your own:
+# `python -m tinynet.exercises`.
 # %% [exercise] e01
 # %% [exercise] e02
 # %% [exercise] e03

@@ -3,9 +3,9 @@
 # %% [markdown]
 # # Trust, but check
 #
-# A wrong gradient does not crash. The loss still falls, a little slower, the results are a little worse, and nobody
-# ever finds out. So every gradient in tinynet is compared with the definition: move the input a little, see how much
-# the output moves. This chapter is about how to do that well, because it can be done badly in more ways than one
+# A wrong gradient does not crash. Often the loss still falls, only more slowly, the results are a little worse, and
+# nobody finds out why. So every gradient in tinynet is compared with the definition: move the input a little, see how
+# much the output moves. This chapter is about how to do that well, because it can be done badly in more ways than one
 # expects: with a step that is too small, with numbers that are too short, or with a test that cannot fail.
 # %%
 import matplotlib.pyplot as plt
@@ -27,8 +27,13 @@ rng = begin(2)
 # sideways, off the number line. If `f` is smooth, then `f(x + i h) = f(x) + i h f'(x) + ...`, so the slope is the
 # imaginary part divided by `h`. Nothing is subtracted.
 #
-# Our function is the sum of `tanh` of five numbers (`tanh` squeezes every number into (-1, 1)). Its slope is known: `1
-# - tanh(x)^2`.
+# Our function is the sum of `tanh` of five numbers (`tanh` squeezes every number into (-1, 1)). Its slope is known:
+# `1 - tanh(x)^2`. The five are an *array* of NumPy (`np`): `np.tanh(x)` takes the tanh of each, `.sum()` adds them up,
+# and `x + step` adds number by number. We move one of the five at a time: the array `step` is `h` in its place and 0
+# elsewhere.
+#
+# An error is given as a part of the true slope, the *relative error*: 0.01 means 1 % wrong, and 1e-9 (which is how
+# Python writes 0.000000001) that nine digits are right.
 #
 # A computer keeps about 16 digits of a number in 64 bits and about 7 in 32 bits; what comes after is lost. **Before you
 # run the next cell, write down** which step you would take for the central difference: 0.01, 0.000001 (1e-6), or
@@ -76,8 +81,10 @@ for name, (difference, kind) in ways.items():
 #
 # `d` is any direction, and `gradient . d` the sum of each weight's gradient times its part of `d`. If the gradient is
 # right, a step ten times smaller leaves a hundredth of the rest. If the gradient is 3 % wrong, the rest contains 3 % of
-# `h (gradient . d)`, which shrinks only ten times. On logarithmic axes: a line of slope 2, or a line that bends to
-# slope 1.
+# `h (gradient . d)`, which shrinks only ten times. On axes that count powers of ten, the first is a straight line of
+# slope 2 (one power of ten to the left, two down), and the second bends to slope 1.
+#
+# **Predict**: at large steps, will the two lines differ?
 # %%
 weights = [tn.tensor(rng.standard_normal(s) / np.sqrt(s[0]), requires_grad=True) for s in ((6, 8), (8, 3))]
 inputs, labels = tn.tensor(rng.standard_normal((10, 6))), rng.integers(0, 3, 10)
@@ -95,11 +102,12 @@ along = sum((w.grad * d).sum() for w, d in zip(weights, directions, strict=True)
 
 lengths = 10.0 ** np.arange(-5, 0.1, 0.25)
 rest = {"right": [], "3 % wrong": []}
-with tn.no_grad():
+with tn.no_grad():  # only values are wanted here, so nothing is put on a tape
     for h in lengths:
         moved = network([tn.tensor(w.numpy() + h * d) for w, d in zip(weights, directions, strict=True)]).item()
         rest["right"].append(abs(moved - loss.item() - h * along))
         rest["3 % wrong"].append(abs(moved - loss.item() - h * 1.03 * along))
+# By how many powers of ten the rest grows when h grows by one; h grows by a quarter of one from each point to the next.
 bend = {name: np.diff(np.log10(r))[:4].mean() / 0.25 for name, r in rest.items()}
 for name, slope in bend.items():
     print(f"{name:10} slope {slope:.2f} at small steps")
@@ -122,12 +130,15 @@ right.legend(frameon=False)
 figure.tight_layout()
 plt.show()
 # %% [markdown]
-# **Figure.** Left: error against step. In 64 bits the curves of differences are Vs. On the right side of the V the step
-# is too long, and the function bends away under it: the forward difference errs by about h, the central one by h
-# squared. On the left side the step is too short: `f(x + h)` and `f(x - h)` agree in nearly all of their digits,
-# subtracting them leaves the last ones, which are rounding, and dividing by a small `h` makes that large. (In 32 bits a
-# step below 1e-7 is lost altogether: `x + h` is `x`, and the error is 1.) The sideways step subtracts nothing and has
-# no left side. Right: what is left after subtracting the slope, for a right gradient and for one that is 3 % too large.
+# **Figure.** Left: error against step; each mark of an axis is a hundred times the one before. In 64 bits the curves of
+# differences are Vs. On the right side of the V the step is too long, and the function bends away under it: the forward
+# difference errs by about h, the central one by h squared. On the left side the step is too short: `f(x + h)` and
+# `f(x - h)` agree in nearly all of their digits, subtracting them leaves the last ones, which are rounding, and
+# dividing by a small `h` makes that large. (In 32 bits a step of 1e-9 or less is lost altogether: `x + h` is `x`, the
+# difference is 0, and the error is 1. Somewhat longer steps are lost in part: they are too short to change the last
+# digit of the sum.) The sideways step subtracts nothing and has no left side. Right: what is left after subtracting the
+# slope, for a right gradient and for one that is 3 % too large. At large steps they look alike, because there the bend
+# of the function hides the 3 %: only small steps tell.
 #
 # So smaller is *not* better. The best central step in 64 bits is near 1e-5, and gives nine right digits; in 32 bits it
 # is near 1e-2, and about four digits are all there is. With the step that is best in 64 bits, a checker in 32 bits is
@@ -136,14 +147,19 @@ plt.show()
 #
 # ## A checker that explains
 #
-# `tn.gradcheck(f, [inputs], backward)` compares all entries with central differences, in 64 bits, with a good step.
-# Your `backward` gets the gradient of the output first. Here is `a^2`, with the factor 2 forgotten:
+# `tn.gradcheck(f, [inputs], backward)` compares the gradient of each number in the inputs, its *entries*, with central
+# differences, in 64 bits, with a good step. Your `backward` gets `dy`, the gradient of the output, first, and then the
+# inputs. Here is `a^2` for a table of two rows and three columns, with the factor 2 forgotten (it should be
+# `dy * 2 * a`):
 # %%
 wrong = tn.gradcheck(lambda a: a**2, [rng.standard_normal((2, 3))], lambda dy, a: dy * a)
 print(wrong)
 # %% [markdown]
-# "analytic" is what your backward said, "numeric" is what moving the entry said; "rel err" is their difference divided
-# by the largest slope of all. Of the hint's guesses the first is the right one. Copy the cell, mend the copy, run it.
+# "index" is the place: `(0, 2)` is row 0, column 2. "analytic" is what your backward said, "numeric" is what moving the
+# entry said; "rel err" is their difference divided by the largest slope of all. (By the entry's own slope it would be
+# half everywhere; but a slope that happens to be nearly 0 would then look all wrong, by rounding alone.) "seed 0" says
+# which random numbers were used, so that the report is the same next time. Of the hint's guesses the first is the right
+# one. Copy the cell, mend the copy, run it.
 #
 # ## Tests that cannot fail
 #
@@ -164,7 +180,7 @@ def softmax_backward_that_returns_zeros(dy, z):
     return np.zeros_like(z)
 
 
-def the_sum(z):
+def the_sum(z):  # keepdims: an array of one number, since gradcheck wants an array
     return tn.softmax(tn.tensor(z)).numpy().sum(keepdims=True)
 
 
@@ -188,6 +204,10 @@ print(f"\nwith a random dy instead of the sum: {weighted.status}")
 at_zero = (np.maximum(1e-6, 0) - np.maximum(-1e-6, 0)) / 2e-6
 print(f"central difference of relu at 0: {at_zero}")
 print(tn.gradcheck(tn.relu, [np.array([-1.5, 0.0, 0.7, 2.0])]))
+# %% [markdown]
+# The second report says that one entry stands on a kink, and calls nothing wrong. A few such entries are left out and
+# counted; here it is one of four, more than a fifth, and so the checker says that it could not tell. What to do about
+# it: choose other numbers, none of them near a kink. Put 0.3 in place of 0.0 and run it again.
 # %%
 claim(
     "the best central step in 64 bits lies between 1e-6 and 1e-4", 1e-6 <= steps[errors["central, 64 bits"].argmin()] <= 1e-4
@@ -197,6 +217,12 @@ claim(
     errors["central, 64 bits"].min() < 1e-9 < errors["forward, 64 bits"].min(),
 )
 claim("in 32 bits six digits are never right", errors["central, 32 bits"].min() > 1e-6)
+claim(
+    "with the step that is best in 64 bits, 32 bits are more than 0.1 % wrong",
+    errors["central, 32 bits"][errors["central, 64 bits"].argmin()] > 1e-3,
+)
+claim("in 32 bits a step of 1e-9 or less is lost: the error is 1", (errors["central, 32 bits"][steps < 5e-9] == 1).all())
+claim("at a step of 1 the two rests differ by less than a tenth", abs(rest["3 % wrong"][-1] / rest["right"][-1] - 1) < 0.1)
 claim("the sideways step is right to 14 digits at any small step", errors["sideways, 64 bits"][steps < 1e-8].max() < 1e-14)
 claim(
     "the rest of a right gradient has slope 2, of a wrong one slope 1",
@@ -214,6 +240,10 @@ claim("a central difference at the kink of relu says 0.5", at_zero == 0.5)
 # - smell a test that cannot fail.
 #
 # ## Exercises
+#
+# e04 is the central difference itself, and with it you can check whatever you write later; e05 asks for it in 32 bits.
+# e06 begins with failures, and is meant to: three of its five functions are wrong, and you find out which. (Where it
+# speaks of a file, write a cell: in the notebook your `numeric_gradient` of e04 is at hand once its cell has run.)
 # %% [exercise] e04
 # %% [exercise] e05
 # %% [exercise] e06

@@ -4,9 +4,10 @@
 # # Arrays and broadcasting
 #
 # A network with one number at a time would be a network that never finishes. So we compute with **arrays**: boxes of
-# numbers, all of one kind, with a **shape**. `(2, 3)` is a box of two rows and three columns; `(5,)` is a row of five;
-# `()` is a single number. One operation on arrays is many operations on numbers, and all that chapter 1 said about
-# numbers still holds: every operation leaves an entry on the tape, and backward plays the entries in reverse.
+# numbers, all of one kind, with a **shape**. `(2, 3)` is a box of two rows and three columns; `(5,)` is a row of five
+# (the comma is how Python writes a list of one length); `()` is a single number. One operation on arrays is many
+# operations on numbers, and all that chapter 1 said about numbers still holds: every operation leaves an entry on the
+# tape, and backward plays the entries in reverse.
 #
 # Only one thing is new. The two arrays that meet may have *different* shapes.
 # %%
@@ -72,7 +73,7 @@ print(came_from((3,), (2, 3)))
 
 # %% [markdown]
 # Both entries of column 0 came from place 0, so `db[0] = dy[0, 0] + dy[1, 0]`. With this map the backward of
-# broadcasting is one loop, which is slow and cannot be wrong:
+# broadcasting is one loop, slow but plain to see (`ravel` lays an array out as one long row):
 # %%
 def sum_to_by_places(dy, small):
     """Add each entry of dy to the place that it came from."""
@@ -85,7 +86,8 @@ def sum_to_by_places(dy, small):
 # %% [markdown]
 # tinynet's own version does the same without a loop: it finds the axes along which the array was used again, and sums
 # over them. Only the walk back calls it, so no operation has to think about broadcasting. (Read its last two lines:
-# which axes, and the sum.)
+# which axes, and the sum. `extra` is how many axes the small shape lacks in front. *Adjoint* is the mathematicians'
+# word for the way back of something that only copies, adds and multiplies by fixed numbers.)
 # %%
 print(inspect.getsource(sum_to))
 # %%
@@ -113,17 +115,18 @@ for panel, (small, large) in zip(panels, pairs, strict=True):
     panel.set_xlabel("last axis of dy")
     panel.set_xticks([])
     panel.set_yticks([])
+    panel.set_anchor("N")
 panels[0].set_ylabel("the other axes of dy")
 figure.tight_layout()
 plt.show()
 # %% [markdown]
-# **Figure.** Where the gradient goes. A row `(6,)` used for four rows: each column adds up to one number. A column `(4,
-# 1)` used for six columns: each row adds up to one number. A single number `()`: everything adds up into it. A stack of
-# two rows `(2, 1, 6)`: within each slab each column adds up, and the two slabs, above and below the white line, stay
-# apart.
+# **Figure.** Where the gradient goes. A row `(6,)` used for four rows: each column adds up to one number. A column
+# `(4, 1)` used for six columns: each row adds up to one number. A single number `()`: everything adds up into it. A
+# stack of two rows `(2, 1, 6)`: within each slab each column adds up, and the two slabs, above and below the white
+# line, stay apart.
 #
-# The forgotten sum is the most common mistake in handwritten gradients, and the shape gives it away: a gradient has the
-# shape of what it is the gradient *of*, always. When it has not, you forgot to add.
+# The sum is easily forgotten when a gradient is written by hand, and the shape gives it away: a gradient has the shape
+# of what it is the gradient *of*, always. When it has not, you forgot to add.
 #
 # ## The product of two matrices
 #
@@ -131,6 +134,9 @@ plt.show()
 # `(K, M)`. Each entry of `y` is a row of `x` times a column of `w`, added up; NumPy writes `x @ w`:
 #
 #     y[n, m] = sum over k of  x[n, k] w[k, m]
+#
+# For one picture of two numbers (N = 1, K = 2, M = 2): `[1, 2] @ [[5, 6], [7, 8]]` is `[1*5 + 2*7, 1*6 + 2*8]`, which
+# is `[19, 22]`.
 #
 # Fix one `x[n, k]`. Where is it used? In row `n` of `y`, once in every column `m`, times `w[k, m]`. And one `w[k, m]`
 # is used once in every row n of column m, times `x[n, k]`. Uses add up (`ᵀ`, in NumPy `.T`, swaps rows and columns):
@@ -163,20 +169,27 @@ print(tn.gradcheck(lambda x, w: x @ w, [x, w], lambda dy, x, w: (dy @ w.T, x.T @
 # At the end of a classifier stand C numbers for each picture, one a class, called **logits**: the larger, the more the
 # network believes in that class. Two steps turn them into a loss.
 #
-# *Softmax* makes them positive and makes them add up to 1, so that they can be read as probabilities:
+# *Softmax* makes them positive and makes them add up to 1, so that they can be read as probabilities (`exp(z)` is e to
+# the power of z):
 #
 #     p[c] = exp(z[c]) / sum over j of exp(z[j])
 #
-# *Cross-entropy* looks at one of them only, the probability of the right class `t`, and takes `-log p[t]`: 0 if the
-# network was sure and right, large if it was sure and wrong.
+# *Cross-entropy* looks at one of them only, the probability of the right class `t`, and takes `-log p[t]` (`log` is the
+# natural logarithm, the reverse of `exp`): 0 if the network was sure and right, large if it was sure and wrong. It is
+# what AlexNet is trained with: section 3.5 of the paper calls it multinomial logistic regression.
 #
-# Both are ugly to differentiate one after the other. Together they are one of the prettiest lines of this course. Since
-# `-log p[t] = -z[t] + log(sum of exp(z))`, and the slope of the second term with respect to `z[c]` is just `p[c]`:
+# Both are ugly to differentiate one after the other. Together they are one of the prettiest lines of this course:
+# `-log p[t] = -z[t] + log(sum of exp(z))`. The slope of the first term is -1 for `z[t]` and 0 for all others. The
+# second: the slope of `log(s)` is `1 / s`, and the slope of `exp(z[c])` is itself, so by the chain rule it is
+# `exp(z[c]) / sum`. But that is just `p[c]`. Together:
 #
 #     dz[c] = p[c] - 1    for the right class,    dz[c] = p[c]    for all others
 #
 # What the network said, minus what it should have said. As an array: `p - onehot`, where `onehot` is 1 at the right
 # class and 0 elsewhere. For N pictures the loss is the mean of N such numbers, and each row of dz is divided by N.
+#
+# **Before you run the next cell, write down** the sign of each entry of `dz`, and what they add up to. Three classes,
+# and the network prefers class 0, but class 1 is right. (`z.detach()` has the numbers of `z` without its tape.)
 # %%
 z = tn.tensor([[2.0, 1.0, -1.0]], requires_grad=True, dtype=np.float64)
 loss = tn.cross_entropy(z, [1])  # class 1 is right
@@ -189,10 +202,14 @@ print("dz  ", np.array2string(z.grad, precision=4))
 
 
 # %% [markdown]
-# One thing remains, and it is about computers, not about mathematics: `exp(1000)` is infinite in floating point, and
-# infinity divided by infinity is no number. Softmax does not change when the same constant is taken from all logits
-# (try it in the formula), so one takes away the largest: the largest exponential is then `exp(0) = 1`. tinynet does; a
-# naive softmax shows what happens otherwise.
+# Only the right class has a negative gradient: training lowers the loss by raising its logit and lowering the others.
+# The entries of `dz` add up to 0, because the `p` add up to 1 and one 1 was taken away. So adding the same constant to
+# all logits does not change the loss at all.
+#
+# One thing remains, and it is about computers, not about mathematics: `exp(1000)` is infinite in floating point, the
+# way in which computers keep numbers with a point, and infinity divided by infinity is no number (`nan`). Softmax does
+# not change when the same constant is taken from all logits (try it in the formula), so one takes away the largest: the
+# largest exponential is then `exp(0) = 1`. tinynet does; a naive softmax shows what happens otherwise.
 # %%
 def naive_softmax(z):
     return np.exp(z) / np.exp(z).sum()
@@ -218,7 +235,7 @@ claim("the naive softmax of large logits is no number, ours is", np.isnan(naive)
 # - say which shape a gradient has before computing it: the shape of what it is the gradient of;
 # - undo broadcasting: what forward copies, backward adds;
 # - find both gradients of a matrix product from the shapes alone, and check them;
-# - start backward at a classifier's end with `p - onehot`.
+# - start backward at a classifier's end with `p - onehot`, and say why its entries add up to 0.
 #
 # ## Exercises
 #
