@@ -7,8 +7,8 @@ import tinynet as tn
 from tinynet import draw
 from tinynet.devices import as_device
 from tinynet.instruments.history import History
-from tinynet.instruments.profile import Trace, Work
 from tinynet.instruments.timeline import Span, Timeline
+from tinynet.instruments.trace import Trace, Work
 
 
 def pixels(path):

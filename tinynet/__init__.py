@@ -9,8 +9,8 @@ from tinynet.devices import Device, devices
 from tinynet.errors import CheckpointError, DataError, DeviceError, TinynetError, UsageError
 from tinynet.gradcheck import GradientError, assert_gradients, compare_precision, directional_check, gradcheck
 from tinynet.instruments.history import History
-from tinynet.instruments.profile import trace
-from tinynet.instruments.trace import tape
+from tinynet.instruments.tape import tape
+from tinynet.instruments.trace import trace
 from tinynet.instruments.watch import watch
 from tinynet.nn import init
 from tinynet.ops.activations import log_softmax, relu, sigmoid, softmax, tanh

@@ -145,24 +145,15 @@ same = {name: (val.labels[found] == val.labels[:, None]).mean() for name, found 
 for name, share in same.items():
     print(f"of the five nearest by {name:7} {share:.0%} are of the same class (chance {1 / 16:.0%})")
 # %%
-figure, panels = plt.subplots(4, 9, figsize=(8.4, 4.1), width_ratios=[1, 0.12, 1, 1, 1, 0.12, 1, 1, 1])
-for row, query in enumerate((1, 6, 11, 14)):
-    order = [query, None, *by_fc7[query][:3], None, *by_pixels[query][:3]]
-    for panel, index in zip(panels[row], order, strict=True):
-        panel.set_axis_off()
-        if index is not None:
-            panel.imshow(pictures[index].transpose(1, 2, 0))
-            good = val.labels[index] == val.labels[query]
-            panel.set_title(classes[val.labels[index]], fontsize=5.5, color="#22262b" if good else "#b3261e", pad=2)
-figure.text(0.06, 0.985, "picture", ha="center", va="top", fontweight="bold")
-figure.text(0.345, 0.985, "nearest in fc7", ha="center", va="top", fontweight="bold")
-figure.text(0.8, 0.985, "nearest in pixels", ha="center", va="top", fontweight="bold")
-figure.subplots_adjust(left=0.01, right=0.99, top=0.9, bottom=0.01, hspace=0.28, wspace=0.06)
-plt.show()
+queries = [1, 6, 11, 14]
+draw.neighbours(pictures, queries, by_fc7[queries], labels=val.labels, classes=classes)
 # %% [markdown]
-# **Figure.** Left a picture, then its three nearest neighbours in fc7, then its three nearest by pixels; names of
-# another class in red. By pixels, the neighbours may show anything; in fc7 they show the same, however it is coloured,
-# turned or placed.
+# **Figure.** Four pictures, each with its five nearest neighbours in fc7. Names in bold are of the same class. What is
+# near shows the same, however it is coloured, turned or placed.
+# %%
+draw.neighbours(pictures, queries, by_pixels[queries], labels=val.labels, classes=classes)
+# %% [markdown]
+# **Figure.** The same four, with their nearest neighbours by pixels: these may show anything.
 #
 # ## Which pixels mattered
 #
@@ -178,22 +169,16 @@ logits = model(inputs)
 picked = np.zeros(logits.shape, np.float32)
 picked[np.arange(len(chosen)), val.labels[chosen]] = 1
 logits.backward(picked)
-saliency = np.abs(inputs.grad).max(axis=1)  # over the three colours
-
-figure, panels = plt.subplots(2, 4, figsize=(7.2, 3.9))
-for column, index in enumerate(chosen):
-    panels[0, column].imshow(data.centre_crop(pictures[index], model.image_size).transpose(1, 2, 0))
-    panels[0, column].set_title(classes[val.labels[index]], fontsize=7)
-    panels[1, column].imshow(saliency[column], cmap="magma")
-    for panel in panels[:, column]:
-        panel.set_axis_off()
-figure.suptitle("pictures, and how much each pixel's change would change the right answer", y=0.995, fontsize=8)
-figure.tight_layout()
-plt.show()
+saliency = np.abs(inputs.grad).max(axis=1)  # over the three colours, for the claims below
+shown = data.centre_crop(pictures[chosen], model.image_size)
+draw.saliency(shown[0], inputs.grad[0], f'"{classes[val.labels[chosen[0]]]}"')
 # %% [markdown]
-# **Figure.** Four pictures that are answered right, and below the size of the gradient of the right class's logit for
-# each pixel: bright is large. It lies mostly on the shape, for the disc inside it and not along its edge, and is small
-# in the corners; its squares are the steps of conv1, which moves by 4 pixels.
+# **Figure.** A red disc, and how much each of its pixels would change the network's score for "red disc". It lies
+# mostly on the shape, inside it and not along its edge. The squares are the steps of conv1, which moves by 4 pixels.
+# %%
+draw.saliency(shown[3], inputs.grad[3], f'"{classes[val.labels[chosen[3]]]}"')
+# %% [markdown]
+# **Figure.** The same for a purple star.
 #
 # Is that gradient right? The definition, along one random direction:
 # %%

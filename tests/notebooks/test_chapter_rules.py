@@ -1,7 +1,10 @@
 """Every rule of a chapter fails for a notebook that breaks it, and a notebook that keeps them all passes."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from PIL import Image
@@ -9,6 +12,7 @@ from PIL import Image
 nbformat = pytest.importorskip("nbformat", reason="chapters want jupyter: pip install -e '.[notebooks]'")
 pytest.importorskip("nbclient", reason="chapters want jupyter: pip install -e '.[notebooks]'")
 
+import tinynet  # noqa: E402
 from tinynet.notebooks import build  # noqa: E402
 from tinynet.notebooks.__main__ import main  # noqa: E402
 from tinynet.notebooks.source import chapters  # noqa: E402
@@ -78,6 +82,7 @@ def test_check_holds_as_shipped_and_solved(chapter, capsys):
         ("plt.plot([1, 2])", "plt.figure(figsize=(9, 9))\nplt.imshow(rng.random((900, 900, 3)))", "a figure of"),
         ("plt.show()", "plt.show()\nopen('left.txt', 'w').close()", "leaves left.txt behind"),
         ("plt.show()", "plt.show()\n1 / 0", "ZeroDivisionError"),
+        ("# reading: 1\n", "# reading: 1\n# figure: 2\n", "its picture is to be its figure 2, and it draws 1"),
         ("plt.show()", "plt.show()\nimport os\nos._exit(1)", "died"),
         ("# %% [exercise]", "# %%\nimport tinynet.exercises as e\ne.check = print\n# %% [exercise]", "e14 as it starts"),
     ],
@@ -116,6 +121,20 @@ def test_a_notebook_that_was_changed_by_hand_breaks_a_rule(chapter, change, sent
     assert any(sentence in fault for fault in build.broken_rules(chapter))
 
 
+def test_a_chapter_runs_on_two_threads_whatever_the_machine_has(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    two = 'claim("two", [os.environ[n] for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")] == ["2", "2"])'
+    chapter = write(tmp_path, SOURCE.replace("rng = begin(1)\n", f"import os\n\nrng = begin(1)\n{two}\n"))
+    assert build.run(chapter).error is None
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_without_the_repository_one_sentence_says_where_the_chapters_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tinynet, "__file__", str(tmp_path / "tinynet" / "__init__.py"))
+    assert main([]) == 2
+    assert "they are in tinynet's repository, not in the installed package" in capsys.readouterr().err
+
+
 def test_a_missing_picture_of_a_chapter_is_a_fault_and_building_draws_it_small(chapter):
     chapter.thumbnail.unlink()
     assert any("thumbnails/01.png is missing" in fault for fault in build.broken_rules(chapter))
@@ -128,6 +147,24 @@ def test_an_error_leaves_the_notebook_as_it_was(chapter, built):
     write(chapter.path.parents[1], SOURCE.replace("plt.show()", "1 / 0"))
     assert main(["build", "--folder", str(chapter.path.parents[1])]) == 1
     assert chapter.notebook.read_bytes() == built
+
+
+def test_ctrl_c_ends_the_kernel_and_leaves_the_notebook_as_it_was(chapter, built):
+    folder = chapter.path.parents[1]
+    wait = "import os, pathlib, time\n\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(120)\n"
+    write(folder, SOURCE.replace("import matplotlib.pyplot as plt\n", f"{wait}import matplotlib.pyplot as plt\n"))
+    command = [sys.executable, "-m", "tinynet.notebooks", "build", "--folder", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        while not (folder / "pid").exists() or not (folder / "pid").read_text():
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert said == "\nstopped; notebooks that were not finished are as they were\n"
+    assert chapter.notebook.read_bytes() == built
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "pid").read_text()), 0)
 
 
 def test_without_jupyter_one_sentence_says_what_to_install(chapter):

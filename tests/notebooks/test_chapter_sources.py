@@ -67,6 +67,7 @@ def test_the_last_cell_leads_to_the_next_chapter(folder):
         ("[markdown]", "[raw]", r"needs prose in the first cell"),
         ("# %%\nx", "# %% [raw]\nx", r"03_a_title.py:7: a cell is \[markdown\], \[exercise\] eNN or code, not \[raw\]"),
         ("# reading: 12", "reading = 12", r"03_a_title.py:2: expected `# question: ...`"),
+        ("# reading: 12", "# reading: soon", r"03_a_title.py: reading and figure are whole numbers; .*'soon'"),
     ],
 )
 def test_a_fault_of_the_author_is_named_with_its_line(folder, old, new, sentence):
@@ -104,5 +105,5 @@ def test_the_photograph_is_matplotlibs_or_of_the_readers_folder(tmp_path, monkey
     monkeypatch.setenv("TINYNET_DATA", str(tmp_path))
     assert (photo(32) == [[[200]], [[10]], [[30]]]).all()
     (tmp_path / "one.png").unlink()
-    with pytest.raises(DataError, match=r"holds no \.jpg or \.png"):
+    with pytest.raises(DataError, match="holds no pictures; name a folder that does"):
         photo()

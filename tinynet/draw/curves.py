@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from tinynet.draw.page import ALARM, DPI, HAIRLINE, MUTED, Page, finish, label_ends, new_page, style
+from tinynet.draw.page import ALARM, DPI, HAIRLINE, MUTED, Page, finish, new_page, style
 
 TRAIN, TRAIN_LIGHT, VALID = "#4a6a94", "#c3d0e2", "#d1571f"
 REMARK = {"ha": "center", "va": "center", "color": MUTED}
@@ -130,7 +130,7 @@ def _draw_loss(axes, unit, x, loss, ends, val_loss):
         **(LINE | (DOT if len(ends) <= 40 else {}) | {"clip_on": bool((val_loss > top).any())}),
     )
     last = loss if loss[known][-1] > ceiling else smooth
-    label_ends(axes, [("{:#.3g} training", last, TRAIN), ("{:#.3g} validation", val_loss, VALID)])
+    _label_ends(axes, [("{:#.3g} training", last, TRAIN), ("{:#.3g} validation", val_loss, VALID)])
 
 
 def _draw_errors(axes, ends, epochs):
@@ -147,7 +147,7 @@ def _draw_errors(axes, ends, epochs):
     axes.plot(ends, validation, color=VALID, **style)
     axes.plot(ends, top5, color=VALID, **(style | {"linestyle": (0, (3, 1.5)), "markerfacecolor": "white"}))
     labels = [("{:.1f} % training", training, TRAIN), ("{:.1f} % validation", validation, VALID)]
-    label_ends(axes, [*labels, ("{:.1f} % validation, top 5", top5, VALID)])
+    _label_ends(axes, [*labels, ("{:.1f} % validation, top 5", top5, VALID)])
 
 
 def _draw_rates(axes, x, rate):
@@ -166,6 +166,25 @@ def _draw_rates(axes, x, rate):
             text, low = f"lr {rate[index]:.3g}", (x[index], 1)
             axes.annotate(text, low, (0, 4), ("data", "axes fraction"), "offset points", color=MUTED, fontsize=7)
             taken = place + 80
+
+
+def _label_ends(axes, lines):
+    """Write each line's last finite value and name at its right end, pushed apart where they would overlap.
+
+    lines: (form, y, colour) of each: a format string for the value, the values (n,), the colour.
+    """
+    lines = [(form, y[np.isfinite(y)][-1], colour) for form, y, colour in lines if np.isfinite(y).any()]
+    lines.sort(key=lambda line: line[1])
+    bottom, top = axes.get_ylim()
+    gap = 0.055 * (top - bottom)
+    up = [min(value, top) for _, value, _ in lines]
+    down = list(up)
+    for index in range(1, len(lines)):
+        up[index] = max(up[index], up[index - 1] + gap)
+        down[-index - 1] = min(down[-index - 1], down[-index] - gap)
+    for (form, value, colour), high, low in zip(lines, up, down, strict=True):
+        at, font = (1, (high + low) / 2), {"color": colour, "va": "center"}
+        axes.annotate(form.format(value), at, (7, 0), ("axes fraction", "data"), "offset points", **font)
 
 
 def _smooth(y):

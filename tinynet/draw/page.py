@@ -5,7 +5,7 @@ picture can be committed and compared. A picture is a Figure until it is written
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -139,23 +139,12 @@ def photo(image: np.ndarray, near: int = 256) -> np.ndarray:
     return squares.mean((2, 4)).round().astype(np.uint8).transpose(1, 2, 0).repeat(zoom, 0).repeat(zoom, 1)
 
 
-def label_ends(axes, lines: Sequence[tuple]) -> None:
-    """Write each line's last finite value and name at its right end, pushed apart where they would overlap.
-
-    lines: (form, y, colour) of each: a format string for the value, the values (n,), the colour.
-    """
-    lines = [(form, y[np.isfinite(y)][-1], colour) for form, y, colour in lines if np.isfinite(y).any()]
-    lines.sort(key=lambda line: line[1])
-    bottom, top = axes.get_ylim()
-    gap = 0.055 * (top - bottom)
-    up = [min(value, top) for _, value, _ in lines]
-    down = list(up)
-    for index in range(1, len(lines)):
-        up[index] = max(up[index], up[index - 1] + gap)
-        down[-index - 1] = min(down[-index - 1], down[-index] - gap)
-    for (form, value, colour), high, low in zip(lines, up, down, strict=True):
-        at, font = (1, (high + low) / 2), {"color": colour, "va": "center"}
-        axes.annotate(form.format(value), at, (7, 0), ("axes fraction", "data"), "offset points", **font)
+def text_width(axes, text, font: dict) -> float:
+    """Pixels that a text takes on one line."""
+    probe = axes.text(0, 0, text, parse_math=False, **font)
+    width = probe.get_window_extent().width
+    probe.remove()
+    return width
 
 
 def fit(axes, text, width: float, **font) -> str:

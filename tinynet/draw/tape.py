@@ -9,10 +9,10 @@ from matplotlib.patches import PathPatch, Polygon, Rectangle
 from matplotlib.path import Path as Curve
 
 from tinynet.draw.layout import SPACE, Box, layout
-from tinynet.draw.page import HAIRLINE, MUTED, TRACK, Page, finish, new_page, style
-from tinynet.instruments import trace
+from tinynet.draw.page import HAIRLINE, MUTED, TRACK, Page, finish, new_page, style, text_width
 from tinynet.instruments.rewind import number
-from tinynet.instruments.trace import Tape
+from tinynet.instruments.tape import Tape
+from tinynet.instruments.tape import tape as tape_of
 from tinynet.tensor import Tensor
 
 ARRIVED, WAITING, MEETING, LINE = "#1f5f8b", "#b3261e", "#d1571f", "#8d96a1"
@@ -34,7 +34,7 @@ def tape(loss: Tensor | Tape, model=None, path: str | Path | None = None) -> Pag
     that operation, with a dot that is filled once its gradient has arrived; scalars and shared leaves have their own boxes.
     Raises ValueError for a tape of more than 400 entries.
     """
-    shown = loss if isinstance(loss, Tape) else trace.tape(loss, model)
+    shown = loss if isinstance(loss, Tape) else tape_of(loss, model)
     if len(shown) > MOST:
         raise ValueError(
             f"draw.tape: {len(shown)} entries are more than the {MOST} that make a picture; print(tn.tape(loss))"
@@ -62,20 +62,13 @@ def _boxes(tape):
             if parent in boxes:
                 box.above.append(boxes[parent])
                 boxes[parent].below.append(box)
-        widths = [sum(_width(axes, text, font) + PAD for text, font in line) for line in box.lines]
+        widths = [sum(text_width(axes, text, font) + PAD for text, font in line) for line in box.lines]
         box.width, box.height = max(widths) + PAD, ROW * len(box.lines) + PAD
     return boxes
 
 
 def _size(shape):
     return int(np.prod(shape))
-
-
-def _width(axes, text, font):
-    probe = axes.text(0, 0, text, parse_math=False, **font)
-    width = probe.get_window_extent().width
-    probe.remove()
-    return width
 
 
 def _lines(tape, e, folded):
@@ -130,8 +123,8 @@ def _draw(tape, boxes, ranks):
     name = tape.names.get(tape[-1], "")
     title = f"Tape{' of ' * bool(name)}{name}: {len(tape)} entries"
     _, axes = new_page(100, 100)
-    widths = [_width(axes, title, {"fontsize": 10, "fontweight": "bold"})]
-    widths += [sum(_width(axes, text, PLAIN) + PAD for text, *_ in line) for line in notes]
+    widths = [text_width(axes, title, {"fontsize": 10, "fontweight": "bold"})]
+    widths += [sum(text_width(axes, text, PLAIN) + PAD for text, *_ in line) for line in notes]
     width = max(LEAST, right, *(MARGIN + w for w in widths)) + MARGIN
     shift = (width - MARGIN - right) / 2
     figure, page = new_page(width, bottom + SPACE + ROW * len(notes) + MARGIN - SPACE * (not notes))
@@ -156,7 +149,7 @@ def _draw(tape, boxes, ranks):
 def _write(page, x, y, line):
     for text, font in line:
         page.text(x, y, text, parse_math=False, zorder=4, **font)
-        x += _width(page, text, font) + PAD
+        x += text_width(page, text, font) + PAD
 
 
 def _draw_edges(page, box, alone):

@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 
 from tinynet.draw.page import HEAD, INK, MUTED, TRACK, Page, finish, fit, heading, new_page, panel, style
 from tinynet.draw.timeline import PHASES
-from tinynet.instruments.profile import Trace
+from tinynet.instruments.trace import Trace
 
 PARTS = {"forward": PHASES["forward"], "backward": PHASES["backward"], "other": "#dfe3e8"}
 ROW, LEFT, RIGHT, WIDTH, MOST = 30, 230, 330, 1400, 40  # pixels; rows

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from tinynet import text
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -81,8 +83,4 @@ def table(what: str, costs: Iterable[Cost]) -> str:
         done = (f"{n:,}" if n else "" for n in (c.multiply_adds, c.backward_multiply_adds))
         peak = "" if c.memory is None else f"{c.memory / 1e6:.1f}"
         rows.append((c.name, f"{c.calls:,}", *spent, *done, f"{rate:.1f}" if rate else "", f"{c.bytes / 1e6:.1f}", peak))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    align = (str.ljust, *[str.rjust] * (len(widths) - 1))
-    return "\n".join(
-        "  ".join(put(cell, width) for put, cell, width in zip(align, row, widths, strict=True)).rstrip() for row in rows
-    )
+    return text.table(rows, "l" + "r" * (len(rows[0]) - 1))

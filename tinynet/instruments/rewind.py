@@ -64,7 +64,7 @@ def rewind(tape, gradient=None, keep: bool = False) -> Iterator[Step]:
             continue
         parents = [p for p in e.parents if p is not None]
         with _laid_out(waiting, parents):
-            arrived = _copy(e.device, e.gradient)
+            arrived = on_host(e.device, e.gradient)
             with e.source:
                 given = play(e, True)
                 gradients = tuple(_handed(e, p, g) for p, g in zip(e.parents, given, strict=True))
@@ -99,15 +99,16 @@ def _handed(entry, parent, gradient):
     """What an input was given: as its own shape has it, and not the output's, to which it may have been broadcast."""
     if parent is None or gradient is None:
         return None
-    return _copy(entry.source, sum_to(gradient, parent.shape) if gradient.shape != parent.shape else gradient)
+    return on_host(entry.source, sum_to(gradient, parent.shape) if gradient.shape != parent.shape else gradient)
 
 
-def _copy(device, array):
+def on_host(device, array) -> np.ndarray:
+    """A copy of a device's array: whoever looks at it later sees what was there."""
     return np.array(device.numpy(array))
 
 
 def _shown(entry, gradient):
-    return _copy(entry.device, gradient) if gradient.size <= SMALL else None
+    return on_host(entry.device, gradient) if gradient.size <= SMALL else None
 
 
 def brief(array: np.ndarray) -> str:

@@ -7,7 +7,9 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from tinynet import text
 from tinynet.errors import UsageError
+from tinynet.instruments.rewind import on_host
 from tinynet.nn.hooks import Handle
 from tinynet.nn.module import Module
 from tinynet.value import Value
@@ -73,7 +75,7 @@ class Watch(Mapping):
                 given = type(output).__name__
                 raise TypeError(f"watch: {name or 'the model'} returns a {given}, not a Tensor; watch the layers inside it")
             reason = _OFF if output.entry is None else _BEFORE
-            self._seen[name] = seen = Seen(name, _copy(output.device, output.data), reason)
+            self._seen[name] = seen = Seen(name, on_host(output.device, output.data), reason)
             if output.entry is not None:
                 self._listen(output.entry, seen)
 
@@ -86,7 +88,7 @@ class Watch(Mapping):
         def backward(g):
             seen, watch = told(), watching()
             if seen is not None and watch is not None and watch._open:
-                seen.gradient, seen.reason = _copy(entry_device, g), None
+                seen.gradient, seen.reason = on_host(entry_device, g), None
             return play(g)
 
         entry_device = entry.device
@@ -114,11 +116,7 @@ class Watch(Mapping):
                 str(out.shape), f"{out.mean():.3g}", f"{out.std():.3g}", f"{np.mean(out == 0):.1%}"
             )  # fmt: skip
             rows.append((name, *numbers, f"{g.std():.3g}" if g is not None else f"({seen.reason})"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        align = (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust, str.ljust)
-        return "\n".join(
-            "  ".join(put(cell, width) for put, cell, width in zip(align, row, widths, strict=True)).rstrip() for row in rows
-        )
+        return text.table(rows, "llrrrl")
 
     __repr__ = __str__
 
@@ -141,11 +139,6 @@ def watch(model: Module, *patterns: str) -> Watch:
     Raises UsageError for a pattern that matches nothing, naming close names; TypeError if a layer returns no Tensor.
     """
     return Watch(model, *patterns)
-
-
-def _copy(device, array):
-    """A NumPy array of its own."""
-    return np.array(device.numpy(array))
 
 
 def _close(pattern, names):

@@ -110,9 +110,8 @@ class Module:
     def _repr_html_(self):
         rows = []
         for name, module in self.named_modules():
-            own = {
-                t for key, t in module.named_parameters() if not any(key.startswith(f"{k}.") for k, _ in module._children())
-            }
+            inside = tuple(f"{child}." for child, _ in module._children())
+            own = {t for key, t in module.named_parameters() if not key.startswith(inside)}
             what = f"{type(module).__name__}({module.extra_repr()})"
             rows.append(
                 ("\u2003" * (name.count(".") + bool(name)) + name, what, f"{sum(t.size for t in own):,}" if own else "")

@@ -5,7 +5,7 @@ is edited; `python -m tinynet.notebooks build NN` makes `notebooks/NN_name.ipynb
 `check NN` proves that the two agree, that the chapter runs, and that what it says holds. Both files are committed.
 
     # question: How can a program differentiate itself?       what the chapter answers, on one line
-    # reading: 20                                             minutes, for a reader who does not run anything
+    # reading: 20                                             minutes, to read it and run its cells
     # figure: 2                                               which of its figures is its picture in tables, default 1
     # %% [markdown]                                           a cell of prose, as comments; the first starts with "# # Title"
     # # A tape of scalars

@@ -57,7 +57,8 @@ def _build(chapter: Chapter) -> bool:
     path = build.write(chapter, result.notebook)
     faults += [fault for fault in build.broken_rules(chapter) if fault not in faults]
     size = f"{path.stat().st_size / 1000:.0f} kB"
-    print(f"{path.name}: {len(result.claims)} claims, {result.cpu:.0f} s of CPU, {time.monotonic() - start:.0f} s, {size}")
+    took = f"{result.done.cpu:.0f} s of CPU, {time.monotonic() - start:.0f} s"
+    print(f"{path.name}: {len(result.done.claims)} claims, {took}, {size}")
     return _tell(chapter, faults)
 
 
@@ -71,8 +72,12 @@ def _check(chapter: Chapter) -> bool:
         faults += [how + fault for fault in build.broken_run(chapter, runs[-1], solved)]
     if new := sorted(_files(chapter) - files):
         faults.append(f"leaves {new[0]} behind; write into a temporary folder")
-    cpu = " and ".join(f"{result.cpu:.0f}" for result in runs)
-    print("FAILS" if faults else f"holds: {len(runs[0].claims)} claims, {len(chapter.exercises)} exercises, {cpu} s of CPU")
+    cpu = " and ".join(f"{result.done.cpu:.0f}" for result in runs)
+    print(
+        "FAILS"
+        if faults
+        else f"holds: {len(runs[0].done.claims)} claims, {len(chapter.exercises)} exercises, {cpu} s of CPU"
+    )
     return _tell(chapter, faults)
 
 

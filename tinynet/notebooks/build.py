@@ -1,12 +1,14 @@
 """From a chapter to its notebook, executed; and the rules that a notebook keeps."""
 
+import asyncio
 import base64
-import contextlib
+import copy
 import importlib
 import io
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ from tinynet.notebooks.source import Chapter
 
 THUMBNAIL = (280, 160)  # pixels, at most
 CPU_SECONDS, FIGURE_BYTES, NOTEBOOK_BYTES = 120, 200_000, 1_000_000
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 _PROBE = "from tinynet.notebooks.session import outcome\n\noutcome()"
 
 
@@ -27,9 +30,7 @@ class Run(NamedTuple):
     """An executed notebook, what the chapter did, and why it stopped, if it did."""
 
     notebook: object
-    cpu: float
-    claims: list[str]
-    exercises: dict[str, str]
+    done: Outcome
     error: str | None
 
 
@@ -52,25 +53,38 @@ def run(chapter: Chapter, solved: bool = False) -> Run:
     """Execute the chapter in a fresh kernel, in the folder that it will lie in."""
     nbclient = _jupyter("nbclient")
     notebook = notebook_of(chapter, solved)
+    metadata = copy.deepcopy(notebook.metadata)
     notebook.cells.append(_jupyter("nbformat").v4.new_code_cell(_PROBE))
     where = {"metadata": {"path": str(chapter.notebook.parent)}}
     client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", record_timing=False, resources=where)
     error, done = None, Outcome(0.0, [], {})
     try:
-        with _threads(2):
-            client.execute(stderr=subprocess.DEVNULL)  # the kernel's own remarks; what cells write comes as output
+        # What goes to the kernel's own standard error are its remarks; what cells write there comes as output.
+        _execute(client, stderr=subprocess.DEVNULL, env=os.environ | dict.fromkeys(THREADS, "2"))
         done = Outcome(**json.loads(notebook.cells[-1].outputs[0].text))
     except nbclient.exceptions.CellExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"
     except (nbclient.exceptions.CellTimeoutError, nbclient.exceptions.DeadKernelError) as failure:
         error = str(failure).splitlines()[0]
     notebook.cells.pop()
-    notebook.metadata = notebook_of(chapter).metadata  # the kernel adds its versions, which differ between machines
+    notebook.metadata = metadata  # the kernel adds its versions, which differ between machines
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         _join(cell.get("outputs", []))
         _lighten(cell.get("outputs", []))
-    return Run(notebook, *done, error)
+    return Run(notebook, done, error)
+
+
+def _execute(client, **how):
+    """Execute a notebook in a thread: in the main one nbclient would answer Ctrl-C itself, and trip over it."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(lambda: asyncio.run(client.async_execute(**how)))
+        try:
+            running.result()
+        except KeyboardInterrupt:
+            if client.km is not None and client.km.has_kernel:
+                client.km.provisioner.process.kill()
+            raise
 
 
 def _join(outputs):
@@ -92,33 +106,24 @@ def _lighten(outputs):
             output.data["image/png"] = base64.b64encode(light.getvalue()).decode()
 
 
-@contextlib.contextmanager
-def _threads(count):
-    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(count)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
 def write(chapter: Chapter, notebook) -> Path:
     """Write the notebook, and the small picture that stands for it."""
     with replacing(chapter.notebook) as whole:
         whole.write_text(_jupyter("nbformat").writes(notebook) + "\n", encoding="utf-8")
-    pictures = [output.data["image/png"] for cell in notebook.cells for output in cell.get("outputs", ())
-                if "image/png" in output.get("data", {})]  # fmt: skip
+    pictures = _pictures(notebook)
     if len(pictures) >= chapter.figure:
-        picture = Image.open(io.BytesIO(base64.b64decode(pictures[chapter.figure - 1]))).convert("RGB")
+        picture = Image.open(io.BytesIO(pictures[chapter.figure - 1])).convert("RGB")
         picture.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
         chapter.thumbnail.parent.mkdir(exist_ok=True)
         with replacing(chapter.thumbnail) as whole:
             picture.quantize(64).save(whole, format="png", optimize=True)
     return chapter.notebook
+
+
+def _pictures(notebook):
+    """All that the notebook draws, as the bytes of PNGs."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+    return [base64.b64decode(o.data["image/png"]) for o in outputs if "image/png" in o.get("data", {})]
 
 
 def broken_rules(chapter: Chapter) -> list[str]:
@@ -133,7 +138,9 @@ def broken_rules(chapter: Chapter) -> list[str]:
         faults.append(f"its cells are not those of src/{chapter.path.name}; {build}")
     if notebook.metadata != wanted.metadata:
         faults.append(f"its metadata are {dict(notebook.metadata)}, expected {dict(wanted.metadata)}; {build}")
-    if not chapter.thumbnail.exists():
+    if chapter.figure > (drawn := len(_pictures(notebook))):
+        faults.append(f"its picture is to be its figure {chapter.figure}, and it draws {drawn}")
+    elif not chapter.thumbnail.exists():
         faults.append(f"its picture thumbnails/{chapter.thumbnail.name} is missing; {build}")
     if path.stat().st_size > NOTEBOOK_BYTES:
         faults.append(f"it has {path.stat().st_size:,} bytes, at most {NOTEBOOK_BYTES:,} are allowed; draw less")
@@ -176,13 +183,13 @@ def broken_run(chapter: Chapter, result: Run, solved: bool) -> list[str]:
     if result.error:
         return [result.error]
     faults = broken_outputs(result.notebook)
-    if not result.claims:
+    if not result.done.claims:
         faults.append("it claims nothing; say with claim(...) what the prose relies on")
-    if result.cpu > CPU_SECONDS:
-        faults.append(f"it took {result.cpu:.0f} s of CPU; at most {CPU_SECONDS}")
+    if result.done.cpu > CPU_SECONDS:
+        faults.append(f"it took {result.done.cpu:.0f} s of CPU; at most {CPU_SECONDS}")
     for exercise in chapter.exercises:
         wanted = "pass" if solved else "fail" if exercise.starts else "unattempted"
-        if (state := result.exercises.get(exercise.name)) != wanted:
+        if (state := result.done.exercises.get(exercise.name)) != wanted:
             faults.append(f"{exercise.short} {'solved' if solved else 'as it starts'}: {state}, expected {wanted}")
     return faults
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 import tinynet
-from tinynet.data.decode import decode
+from tinynet.data.decode import EXTENSIONS, decode
 from tinynet.errors import DataError, UsageError
 from tinynet.exercises.notebook import states
 
@@ -57,9 +57,9 @@ def photo(size: int = 256) -> np.ndarray:
     """
     folder = os.environ.get("TINYNET_DATA")
     if folder:
-        files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in EXTENSIONS)
         if not files:
-            raise DataError(f"photo: TINYNET_DATA={folder} holds no .jpg or .png; name a folder that does, or unset it")
+            raise DataError(f"photo: TINYNET_DATA={folder} holds no pictures; name a folder that does, or unset it")
         file = files[0]
     else:
         import matplotlib.cbook

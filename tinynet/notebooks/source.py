@@ -94,7 +94,10 @@ def read(path: Path) -> Chapter:
     head, _, rest = cells[0].text.partition("\n")
     if not head.startswith("# "):
         raise UsageError(f"{path.name}: the first cell starts with `# # Title`, got {head!r}")
-    reading, figure = int(facts["reading"]), int(facts.get("figure", 1))
+    try:
+        reading, figure = int(facts["reading"]), int(facts.get("figure", 1))
+    except ValueError as error:
+        raise UsageError(f"{path.name}: reading and figure are whole numbers; {error}") from None
     chapter = Chapter(path, int(path.name[:2]), head[2:], facts["question"], reading, figure, exercises, cells)
     cells[0] = Cell("markdown", f"# {chapter.number}. {chapter.title}\n\n{_times(chapter)}\n\n{rest.strip()}")
     return chapter
